@@ -1,0 +1,254 @@
+"""The words of Tandem as frozen records: what the seams exchange, and what a state holds.
+
+Nothing here reads, writes or decides. JSON forms are made by tandem/documents.py.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from tandem.seams import Registry
+
+T = TypeVar("T")
+
+
+# ── bytes on their way ────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A named run of bytes that can be read from any offset, as often as needed.
+
+    `open(offset)` yields pieces (64 KiB to 4 MiB each); nobody holds the whole. `sha256` is lower-case
+    hex, or None until the bytes have passed once. `name` is a relative POSIX path.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
+    open: Callable[[int], Iterator[bytes]] = field(compare=False, repr=False)
+
+
+# ── models ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a publisher says of a model: numbers to compare by, and words. Part of the model manifest."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One version of a model. `version` is the SHA-256 (hex) of its model manifest."""
+
+    name: str
+    version: str
+    files: tuple[Blob, ...]
+    facts: Facts = Facts()
+    published: datetime | None = None
+    by: str = ""
+
+
+# ── code ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit by its full id (40 or 64 hex digits), with what a person wants to read of it."""
+
+    id: str
+    author: str
+    email: str
+    subject: str
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Source:
+    """A commit, checked out: `folder` is an absolute path that lives as long as the run."""
+
+    commit: Commit
+    folder: str
+
+
+# ── images ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """An OCI content descriptor (image-spec, descriptor.md)."""
+
+    media_type: str
+    digest: str
+    size: int
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    artifact_type: str | None = None
+    platform: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class ImageManifest:
+    """An OCI image manifest (image-spec, manifest.md); with `subject`, a referrer of that image."""
+
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    subject: Descriptor | None = None
+    artifact_type: str | None = None
+    media_type: str = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in a registry, by digest. `digest` is its image manifest's."""
+
+    registry: "Registry" = field(compare=False, repr=False)
+    digest: str
+    manifest: ImageManifest
+
+    def __str__(self) -> str:
+        return f"{self.registry}@{self.digest}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a candidate is made of: commit id × model version × recipe hash (all hex, whole)."""
+
+    commit: str
+    model: str
+    recipe: str
+
+    @property
+    def tag(self) -> str:
+        """`<commit12>-<model12>-<recipe8>`: the name by which one HEAD answers "is this built?"."""
+        return f"{self.commit[:12]}-{self.model[:12]}-{self.recipe[:8]}"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A pair whose image is in the registry and whose tests passed."""
+
+    app: str
+    pair: Pair
+    digest: str
+
+    @property
+    def tag(self) -> str:
+        """The pair's tag."""
+        return self.pair.tag
+
+
+# ── environments ──────────────────────────────────────────────────────────────────────────────────
+
+Outcome = Literal["released", "rolled back", "failed"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One attempt to bring a candidate into an environment, as the state remembers it."""
+
+    id: str
+    candidate: Candidate
+    began: datetime
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+    by: str = ""
+    run: str = ""  # the Prefect flow run's id
+
+
+@dataclass(frozen=True)
+class Block:
+    """This must not come again here, until it is unblocked by hand.
+
+    A model: `model` alone. A commit: `commit`, with `recipe` where only that recipe of it failed.
+    A pair: `commit` and `model` (and `recipe`).
+    """
+
+    why: str
+    since: datetime
+    release: str  # the release's id, or "" by hand
+    commit: str | None = None
+    model: str | None = None
+    recipe: str | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A person's word that a candidate may go into this environment."""
+
+    digest: str
+    by: str
+    verified: bool  # whether anything vouches for `by`
+    at: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a target must know to bring back what ran before the first change; JSON, owned by the target."""
+
+    content: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A release that has begun and not ended; its `snapshot` was recorded before its first change.
+
+    `step` is the last one begun: "roll out", "verify", "roll back".
+    """
+
+    release: Release
+    step: str
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class State:
+    """What one environment runs, ran before, blocks, approved, is in the middle of.
+
+    `current` is the last good release (None: nothing good ever ran). `history` is every release that ended,
+    newest first, good or bad, at most HISTORY of them; `verified` every digest that was ever good here.
+    """
+
+    app: str
+    environment: str
+    current: Release | None = None
+    history: tuple[Release, ...] = ()
+    verified: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    approvals: tuple[Approval, ...] = ()
+    under_way: UnderWay | None = None
+
+    HISTORY = 100
+
+
+@dataclass(frozen=True)
+class Versioned(Generic[T]):
+    """A value and the token that its store gave for it; "" where nothing is stored yet."""
+
+    value: T
+    token: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a roll-out, for people: `done` of `total`, and what is being waited for."""
+
+    message: str
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs, as the platform says: image digests (one, when all is well), and the address users use."""
+
+    digests: tuple[str, ...]
+    address: str | None

@@ -1,0 +1,250 @@
+"""app.toml, the whole description of an app, checked before anything is done.
+
+deployments/digits/app.toml is the reference: every key, with what it means.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from tandem.errors import SettingsError
+
+NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
+Name = Annotated[str, Field(pattern=f"^{NAME}$", description="lower-case letters, digits and dashes, 40 at most")]
+
+
+def _seconds(value: object) -> object:
+    """`90`, `"90s"`, `"10m"`, `"2h"` as seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", value)):
+        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2]]
+    if isinstance(value, str):
+        raise ValueError('a time is a number of seconds or a text like "90s", "10m", "2h"')
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+
+
+class Table(BaseModel):
+    """A table of app.toml: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Credentials(Table):
+    """Where a secret is found: never in app.toml itself."""
+
+    env: str | None = None
+    block: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> "Credentials":
+        if (self.env is None) == (self.block is None):
+            raise ValueError('name one place: { env = "VARIABLE" } or { block = "block-type/block-name" }')
+        return self
+
+
+class SourceSettings(Table):
+    """[source]: where the code is, and which changes of it matter."""
+
+    repository: str = "."
+    branch: str = "main"
+    paths: tuple[str, ...] = ()
+    credentials: Credentials | None = None
+
+
+class SuiteSettings(Table):
+    """[test]: how the app's own tests are run."""
+
+    command: str | tuple[str, ...] = "pytest"
+    requirements: tuple[str, ...] = ()
+    time_limit: Seconds = 600.0
+    model: bool = False
+    variables: tuple[str, ...] = ()
+
+
+class ModelSettings(Table):
+    """[model]: which model rides with the code, and what it must be like."""
+
+    store: str
+    name: str
+    newest: Literal["published", "modified"] = "published"
+    require: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("onnx", "safetensors", "json", "txt")
+    path: str = "/model"
+    credentials: Credentials | None = None
+
+    @field_validator("require", "formats", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith("/") or value == "/" or ".." in value.split("/"):
+            raise ValueError('an absolute path inside the image, such as "/model"')
+        return value.rstrip("/")
+
+
+class ImageSettings(Table):
+    """[image]: how code becomes an app image, and how that image is run."""
+
+    builder: Literal["assemble", "docker"] = "assemble"
+    base: str = "none"
+    requirements: str | None = None
+    files: tuple[str, ...] = ("**",)
+    command: tuple[str, ...] = ()
+    env: Mapping[str, str] = Field(default_factory=dict)
+    workdir: str = "/app"
+    user: int = Field(default=10001, ge=1, description="a numeric user id, never root's 0")
+    port: int = Field(default=8000, ge=1, le=65535)
+    platform: str = Field(default="linux/amd64", pattern=r"^linux/(amd64|arm64)$")
+    dockerfile: str = "Dockerfile"
+    registry: str
+    credentials: Credentials | None = None
+
+
+class Request(Table):
+    """[[verify.request]]: a request, and what makes its answer right.
+
+    `json` maps JSON Pointers (RFC 6901) into the answer's body to the values that must stand there.
+    """
+
+    path: str = Field(pattern="^/")
+    method: Literal["GET", "POST", "PUT", "DELETE", "HEAD"] | None = None
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    body: Any = None
+    status: int = 200
+    json_: Mapping[str, Any] = Field(default_factory=dict, alias="json")
+    contains: str | None = None
+    within: Seconds = 10.0
+
+    @property
+    def verb(self) -> str:
+        """The method; POST where there is a body and no method is named."""
+        return self.method or ("GET" if self.body is None else "POST")
+
+
+class VerifySettings(Table):
+    """[verify]: how Tandem knows, from outside, that the app works."""
+
+    ready: str = Field(default="/", pattern="^/")
+    time_limit: Seconds = 60.0
+    request: tuple[Request, ...] = ()
+
+
+class EnvironmentVerify(Table):
+    """[environments.NAME.verify]: requests beyond those of [verify], for this environment only."""
+
+    request: tuple[Request, ...] = ()
+
+
+class EnvironmentSettings(Table):
+    """[environments.NAME]: one target, and who may go there."""
+
+    target: str
+    address: str = Field(default="127.0.0.1:8000", description="where process: listens, host:port")
+    after: str | None = None
+    approval: bool = False
+    verify: EnvironmentVerify = EnvironmentVerify()
+
+
+class AppSettings(Table):
+    """The whole of app.toml."""
+
+    source: SourceSettings = SourceSettings()
+    test: SuiteSettings = SuiteSettings()
+    model: ModelSettings
+    image: ImageSettings
+    verify: VerifySettings = VerifySettings()
+    environments: Mapping[Name, EnvironmentSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_environments(self) -> "AppSettings":
+        for name, environment in self.environments.items():
+            if environment.after is not None and environment.after not in self.environments:
+                known = ", ".join(self.environments)
+                raise ValueError(f"environments.{name}.after: no environment {environment.after!r}; there are: {known}")
+        return self
+
+
+@dataclass(frozen=True)
+class Settings:
+    """An app's settings, with where they were read: `root` holds deployments/, prefect.yaml and .tandem/."""
+
+    app: str
+    root: Path
+    toml: AppSettings
+
+    @classmethod
+    def load(cls, app: str, root: Path | None = None) -> "Settings":
+        """Read and check deployments/APP/app.toml; raises SettingsError with every mistake in it."""
+        root = root or find_root()
+        if not re.fullmatch(NAME, app):
+            raise SettingsError(f"{app!r} is no app's name: lower-case letters, digits and dashes, 40 at most")
+        file = root / "deployments" / app / "app.toml"
+        try:
+            document = tomllib.loads(file.read_text(encoding="utf-8"))
+            return cls(app, root, AppSettings.model_validate(document))
+        except FileNotFoundError:
+            known = ", ".join(apps(root)) or "none"
+            raise SettingsError(f"no app {app!r} in {root} (apps: {known}): 'tandem init' writes {file}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file}: not TOML: {error}") from None
+        except ValidationError as error:
+            raise SettingsError("\n".join(f"{file}: {line}" for line in _mistakes(error))) from None
+
+    @property
+    def home(self) -> Path:
+        """.tandem/: everything that Tandem keeps on this machine."""
+        return self.root / ".tandem"
+
+    def environment(self, name: str) -> EnvironmentSettings:
+        """[environments.NAME], or SettingsError with those there are."""
+        if name not in self.toml.environments:
+            known = ", ".join(self.toml.environments) or "none"
+            raise SettingsError(f"app {self.app!r} has no environment {name!r} (there are: {known})")
+        return self.toml.environments[name]
+
+    def recipe(self, base: str) -> str:
+        """The recipe's hash (64 hex digits): what else, beside commit and model, decides the image's bytes.
+
+        `base` is the base image's digest, or for `"none"` the interpreter's version and platform.
+        """
+        image = self.toml.image.model_dump(mode="json", exclude={"registry", "credentials"})
+        document = {"image": image, "path": self.toml.model.path, "base": base}
+        return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _mistakes(error: ValidationError) -> list[str]:
+    """One line a mistake: the key as app.toml writes it, and what is allowed there."""
+    return [
+        (f"{'.'.join(str(part) for part in mistake['loc'])}: " if mistake["loc"] else "")
+        + mistake["msg"].removeprefix("Value error, ")
+        for mistake in error.errors()
+    ]
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The folder that holds deployments/: TANDEM_ROOT, or the nearest one upwards from here."""
+    if named := os.environ.get("TANDEM_ROOT"):
+        return Path(named).resolve()
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / "deployments").is_dir():
+            return folder
+    raise SettingsError(f"no deployments/ folder in {here} or above it: run 'tandem init' in the app's repository")
+
+
+def apps(root: Path) -> list[str]:
+    """The names of the apps that have an app folder, sorted."""
+    return sorted(file.parent.name for file in (root / "deployments").glob("*/app.toml"))
