@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
+from tandem.errors import Fault
+
 if TYPE_CHECKING:
     from tandem.seams import Registry
 
@@ -145,7 +147,8 @@ class Candidate:
 
 # ── environments ──────────────────────────────────────────────────────────────────────────────────
 
-Outcome = Literal["released", "rolled back", "failed"]
+Outcome = Literal["released", "rolled back"]
+Step = Literal["roll out", "verify", "roll back"]
 
 
 @dataclass(frozen=True)
@@ -201,12 +204,14 @@ class Snapshot:
 class UnderWay:
     """A release that has begun and not ended; its `snapshot` was recorded before its first change.
 
-    `step` is the last one begun: "roll out", "verify", "roll back".
+    `reason` and `fault` are known once `step` is "roll back": blame must survive a kill.
     """
 
     release: Release
-    step: str
+    step: Step
     snapshot: Snapshot
+    reason: str = ""
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""How an environment's state moves: pure functions from a state to the next; storing it is the target's."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from tandem.errors import Fault, StateChanged
+from tandem.records import Approval, Block, Release, Snapshot, State, Step, UnderWay
+from tandem.targets import blame
+
+
+def begun(state: State, release: Release, snapshot: Snapshot) -> State:
+    """The release is under way; recorded before the first change, with what undoes it."""
+    return replace(state, under_way=UnderWay(release, "roll out", snapshot))
+
+
+def at(state: State, step: Step, reason: str = "", fault: Fault | None = None) -> State:
+    """The release under way has come to this step."""
+    return replace(state, under_way=replace(_under_way(state), step=step, reason=reason, fault=fault))
+
+
+def released(state: State, now: datetime) -> State:
+    """The release under way is good: it is what the environment runs, and settles whose fault a pair was."""
+    release = replace(_under_way(state).release, ended=now, outcome="released")
+    pair, digest = release.candidate.pair, release.candidate.digest
+    return replace(
+        _ended(state, release),
+        current=release,
+        verified=state.verified if digest in state.verified else (digest, *state.verified),
+        blocks=blame.settle(state.blocks, pair),
+        approvals=tuple(approval for approval in state.approvals if approval.digest != digest),
+    )
+
+
+def rolled_back(state: State, now: datetime) -> State:
+    """The release under way was bad and is undone; what is to blame is blocked, nothing where the environment was."""
+    under_way = _under_way(state)
+    reason, fault = under_way.reason, under_way.fault
+    release = replace(under_way.release, ended=now, outcome="rolled back", reason=reason)
+    state = _ended(state, release)
+    if fault != "candidate":
+        return state
+    good = state.current.candidate.pair if state.current else None
+    return replace(
+        state, blocks=blame.add(state.blocks, blame.blame(release.candidate.pair, good, reason, now, release.id))
+    )
+
+
+def taken_back(state: State, now: datetime, why: str, by: str) -> State:
+    """A person went back: the release under way (the one gone back to) is good, what it replaced is to blame."""
+    bad, good = state.current, _under_way(state).release.candidate.pair
+    state = released(state, now)
+    if bad is None:
+        return state
+    return replace(state, blocks=blame.add(state.blocks, blame.blame(bad.candidate.pair, good, why, now, "", by)))
+
+
+def blocked(state: State, block: Block) -> State:
+    """With a block that a person set."""
+    return replace(state, blocks=blame.add(state.blocks, block))
+
+
+def unblocked(state: State, commit: str | None, model: str | None) -> State:
+    """Without the blocks that name exactly this commit, this model or this pair."""
+    return replace(state, blocks=tuple(b for b in state.blocks if (b.commit, b.model) != (commit, model)))
+
+
+def approved(state: State, approval: Approval) -> State:
+    """With a person's approval; the newest word on a digest counts."""
+    others = tuple(other for other in state.approvals if other.digest != approval.digest)
+    return replace(state, approvals=(approval, *others))
+
+
+def _under_way(state: State) -> UnderWay:
+    if state.under_way is None:
+        raise StateChanged(f"{state.app} in {state.environment}: the release under way was ended by somebody else")
+    return state.under_way
+
+
+def _ended(state: State, release: Release) -> State:
+    return replace(state, under_way=None, history=(release, *state.history)[: State.HISTORY])
