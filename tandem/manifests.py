@@ -12,7 +12,7 @@ from typing import Any
 
 from tandem.documents import canonical
 from tandem.errors import DigestMismatch, RegistryError
-from tandem.records import Descriptor, Image, ImageManifest
+from tandem.records import Blob, Descriptor, Image, ImageManifest
 from tandem.seams import Registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -45,6 +45,11 @@ class Index:
 def digest_of(content: bytes) -> str:
     """`sha256:` and the hash of these bytes, as the lower-case hex that descriptors use."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def blob_of(content: bytes, name: str) -> Blob:
+    """These bytes as a Blob."""
+    return Blob(name, len(content), digest_of(content).removeprefix("sha256:"), lambda offset: iter([content[offset:]]))
 
 
 def check(content: bytes, digest: str, where: object) -> bytes:
