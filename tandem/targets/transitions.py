@@ -1,5 +1,6 @@
 """How an environment's state moves: pure functions from a state to the next; storing it is the target's."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
@@ -59,9 +60,9 @@ def blocked(state: State, block: Block) -> State:
     return replace(state, blocks=blame.add(state.blocks, block))
 
 
-def unblocked(state: State, commit: str | None, model: str | None) -> State:
-    """Without the blocks that name exactly this commit, this model or this pair."""
-    return replace(state, blocks=tuple(b for b in state.blocks if (b.commit, b.model) != (commit, model)))
+def unblocked(state: State, blocks: Collection[Block]) -> State:
+    """Without these blocks."""
+    return replace(state, blocks=tuple(block for block in state.blocks if block not in blocks))
 
 
 def approved(state: State, approval: Approval) -> State:

@@ -101,7 +101,7 @@ def test_a_model_blocked_by_hand_is_left_for_the_one_before_it(state: State) -> 
 
 def test_unblocking_brings_it_back(state: State) -> None:
     state = ended(state, Pair("c1", "m2", R), good=False)
-    assert wanted("c1", "m2 m1", transitions.unblocked(state, None, "m2")) == ("c1", "m2")
+    assert wanted("c1", "m2 m1", transitions.unblocked(state, state.blocks)) == ("c1", "m2")
 
 
 def test_going_back_by_hand_blocks_what_was_gone_back_from(state: State) -> None:

@@ -1,0 +1,93 @@
+"""The seams' backends for an app's settings; Prefect's blocks are resolved here and handed on as plain values."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, cast
+
+from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
+from pydantic import Field
+
+from tandem.errors import NotInRegistry, SettingsError
+from tandem.images import open_builder
+from tandem.manifests import image_of
+from tandem.models import open_store
+from tandem.records import Image
+from tandem.registries import open_registry
+from tandem.seams import Builder, Registry, Store, Target
+from tandem.settings import NAME, Credentials, Settings
+from tandem.source import Repository
+from tandem.targets import open_target
+
+AppName = Annotated[str, Field(pattern=f"^{NAME}$", description="An app folder's name: deployments/<app>/")]
+EnvironmentName = Annotated[str, Field(pattern=f"^{NAME}$", description="One of app.toml's [environments.NAME]")]
+
+
+def repository(settings: Settings) -> Repository:
+    """The app's git repository."""
+    source = settings.toml.source
+    return Repository(source, settings.app, settings.root, secret(source.credentials, "source.credentials"))
+
+
+def store(settings: Settings) -> Store:
+    """Where the app's model is published."""
+    return open_store(settings.toml.model, settings.root)
+
+
+def registry(settings: Settings) -> Registry:
+    """Where the app's images are kept."""
+    return open_registry(settings.toml.image.registry, settings.root)
+
+
+def builder(settings: Settings) -> Builder:
+    """What makes the app image."""
+    return open_builder(settings.toml.image, settings.root, open_base(settings))
+
+
+def open_base(settings: Settings) -> Callable[[str], Registry]:
+    """Opens the registry that a base image is in."""
+    return lambda url: open_registry(url, settings.root)
+
+
+def target(settings: Settings, environment: str) -> Target:
+    """What runs the app in this environment."""
+    return open_target(settings, environment)
+
+
+def image(where: Registry, reference: str) -> Image:
+    """An image by tag or digest, or NotInRegistry."""
+    found = image_of(where, reference)
+    if found is None:
+        raise NotInRegistry(f"no image {reference} in {where}: 'tandem candidates' lists those there are")
+    return found
+
+
+def secret(credentials: Credentials | None, key: str) -> str | None:
+    """A secret by the place that app.toml names; SettingsError, naming `key`, where nothing is there."""
+    if credentials is None:
+        return None
+    if credentials.env is not None:
+        value = os.environ.get(credentials.env)
+        if not value:
+            raise SettingsError(f"{key}: the environment variable {credentials.env} is not set here")
+        return value
+    block = load_block(credentials, key)
+    if not isinstance(block, Secret):
+        raise SettingsError(f"{key}: block {credentials.block} is a {type(block).__name__}, a Secret is wanted")
+    return str(block.get())
+
+
+def load_block(credentials: Credentials, key: str) -> Block:
+    """The Prefect block that app.toml names as TYPE/NAME; SettingsError where there is none."""
+    try:
+        return cast(Block, Block.load(str(credentials.block)))
+    except ValueError as error:
+        raise SettingsError(f"{key}: no Prefect block {credentials.block!r}: {error}") from None
+
+
+def scratch(settings: Settings, kind: str) -> Path:
+    """A folder of this machine's own below .tandem/, made where it is not there yet."""
+    folder = settings.home / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

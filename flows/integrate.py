@@ -1,0 +1,111 @@
+"""integrate: a commit and a model become one tested image in the registry."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prefect import flow, get_run_logger
+from tandem.images.carry import ModelLayers, carry_layers, put_on
+from tandem.targets.trial import Trial, try_image
+
+from tandem.models import checked, on_disk
+from tandem.records import Candidate, Image, Pair, Source
+from tandem.settings import Settings
+from tandem.source import SuiteReport, run_suite
+
+from . import backends, cards, ingredients, proof
+from .backends import AppName
+from .ingredients import Ingredients
+from .stages import stage
+
+
+@stage("resolve", network=True)
+def resolve(settings: Settings, commit: str, model: str) -> Ingredients:
+    """The commit, the model and the recipe, each by its full id."""
+    return ingredients.pick(settings, commit, model)
+
+
+@stage("find candidate", network=True)
+def find_candidate(settings: Settings, pair: Pair) -> Candidate | None:
+    """The candidate, where it is built already: one HEAD."""
+    found = backends.registry(settings).resolve(pair.tag)
+    return Candidate(settings.app, pair, found.digest) if found else None
+
+
+@contextmanager
+def checked_out(settings: Settings, chosen: Ingredients) -> Iterator[Source]:
+    """The commit's files, in a folder that is removed with the run."""
+    with backends.repository(settings).checked_out(chosen.commit) as source:
+        yield source
+
+
+@stage("run tests", network=True)
+def run_tests(settings: Settings, source: Source, chosen: Ingredients) -> SuiteReport:
+    """The app's own tests, with the model's files where they ask for them. Raises SuiteFailed."""
+    wish, formats = settings.toml.test, settings.toml.model.formats
+    folder = on_disk(checked(chosen.model, formats), settings.home / "cache" / "models") if wish.model else None
+    report = run_suite(source, wish, settings.home, folder, get_run_logger().info)
+    cards.tests(settings, report)
+    return report
+
+
+@stage("fetch model", network=True)
+def fetch_model(settings: Settings, chosen: Ingredients) -> ModelLayers:
+    """The model's files, from the store into the registry, as layers; what is there already is not moved."""
+    registry, model = backends.registry(settings), checked(chosen.model, settings.toml.model.formats)
+    return carry_layers(model, settings.toml.model.path, registry, proof.remembered(registry, chosen.pair))
+
+
+@stage("build image", network=True)
+def build_image(settings: Settings, source: Source) -> Image:
+    """Base + dependencies + code, without the model."""
+    return backends.builder(settings).build(source, settings.toml.image, backends.registry(settings))
+
+
+@stage("push image", network=True)
+def push_image(settings: Settings, chosen: Ingredients, app_image: Image, layers: ModelLayers) -> Image:
+    """Code and model, one image in the registry; without a tag, since it has not been tested."""
+    return put_on(app_image, layers, proof.annotations(settings, chosen), chosen.commit.time)
+
+
+@stage("test image", network=True)
+def test_image(settings: Settings, image: Image) -> Trial:
+    """The image, by its digest, as it will run: ready in time, right answers, stops when told. Raises ImageFailed."""
+    trial = try_image(image, settings.toml.verify, backends.scratch(settings, "trials"), settings.home / "cache")
+    get_run_logger().info("%s", trial)
+    return trial
+
+
+@stage("mark candidate", network=True)
+def mark_candidate(
+    settings: Settings, chosen: Ingredients, image: Image, layers: ModelLayers, report: SuiteReport, trial: Trial
+) -> Candidate:
+    """The evidence, then, last, the tag: from here on it is a candidate."""
+    proof.attach(settings, chosen, image, layers, report, trial)
+    image.registry.put(image.manifest, chosen.pair.tag)
+    return Candidate(settings.app, chosen.pair, image.digest)
+
+
+@flow(flow_run_name="{app} {commit} × {model}", description="Turn a commit and a model into one tested image.")
+def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Candidate:
+    """Turn a commit and a model into one tested image; do nothing where it exists.
+
+    Args:
+        app: The app folder's name.
+        commit: A commit id, a branch or a tag; HEAD is the newest commit of the app's branch.
+        model: A version of the model, or "newest": the last published one that meets `require`.
+    """
+    settings = Settings.load(app)
+    chosen = resolve(settings, commit, model)
+    cards.name_run(f"{app} {chosen.commit.id[:12]} × {chosen.model.version[:12]}")
+    if candidate := find_candidate(settings, chosen.pair):
+        get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
+        return candidate
+    with checked_out(settings, chosen) as source:
+        model_layers = fetch_model.submit(settings, chosen)  # gigabytes travel while the tests run
+        report = run_tests(settings, source, chosen)
+        app_image = build_image(settings, source)
+    layers = model_layers.result()
+    image = push_image(settings, chosen, app_image, layers)
+    trial = test_image(settings, image)
+    cards.candidate(settings, chosen, image, layers, report, trial)
+    return mark_candidate(settings, chosen, image, layers, report, trial)

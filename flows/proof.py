@@ -1,0 +1,73 @@
+"""The facts that stay with a candidate: annotations of its image, evidence beside it, layers known from before it."""
+
+from collections.abc import Mapping
+
+from tandem.images.carry import ModelLayers, remember
+from tandem.targets.trial import Trial
+
+from tandem.documents import canonical, dump
+from tandem.manifests import manifest_bytes
+from tandem.records import Descriptor, Image, Pair
+from tandem.registries import evidence
+from tandem.seams import Registry
+from tandem.settings import Settings
+from tandem.source import SuiteReport
+
+from . import backends
+from .ingredients import Ingredients
+
+TESTS = "application/vnd.tandem.tests.v1+json"
+TRIAL = "application/vnd.tandem.trial.v1+json"
+PROVENANCE = "application/vnd.tandem.provenance.v1+json"
+
+
+def annotations(settings: Settings, chosen: Ingredients) -> dict[str, str]:
+    """What the image manifest says of itself: no clock, and nothing that differs from run to run."""
+    return {
+        "org.opencontainers.image.created": chosen.commit.time.isoformat(),
+        "org.opencontainers.image.revision": chosen.commit.id,
+        "org.opencontainers.image.title": settings.app,
+        "org.opencontainers.image.version": chosen.pair.tag,
+        "dev.tandem.app": settings.app,
+        "dev.tandem.model.name": chosen.model.name,
+        "dev.tandem.model.version": chosen.model.version,
+        "dev.tandem.recipe": chosen.recipe,
+    }
+
+
+def remembered(registry: Registry, pair: Pair) -> Mapping[str, Descriptor]:
+    """What earlier candidates' layers hold: of one with the same model where there is one, else of a few others."""
+    tags = [tag for tag in registry.tags() if tag.count("-") == 2]
+    same = [tag for tag in tags if tag.split("-")[1] == pair.model[:12]]
+    others = {tag.split("-")[1]: tag for tag in tags}
+    images = [backends.image(registry, tag) for tag in (same[:1] or list(others.values())[-3:])]
+    return remember([image.manifest for image in images])
+
+
+def attach(
+    settings: Settings, chosen: Ingredients, image: Image, layers: ModelLayers, report: SuiteReport, trial: Trial
+) -> None:
+    """Attach what was found out about this image to its digest: tests, trial, what it was made of."""
+    facts = {
+        TESTS: dump(report),
+        TRIAL: dump(trial),
+        PROVENANCE: canonical(
+            {
+                "app": settings.app,
+                "repository": settings.toml.source.repository,
+                "commit": chosen.commit.id,
+                "model": {
+                    "store": settings.toml.model.store,
+                    "name": chosen.model.name,
+                    "version": chosen.model.version,
+                    "metrics": dict(chosen.model.facts.metrics),
+                    "learned": dict(layers.learned),
+                },
+                "recipe": chosen.recipe,
+                "image": settings.toml.image.model_dump(mode="json", exclude={"credentials"}),
+            }
+        ),
+    }
+    subject = Descriptor(image.manifest.media_type, image.digest, len(manifest_bytes(image.manifest)))
+    for kind, content in facts.items():
+        evidence.attach(image.registry, subject, kind, content)

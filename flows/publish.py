@@ -1,0 +1,40 @@
+"""publish: a folder of files becomes the newest version of the app's model."""
+
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+
+from tandem.models import checked, facts_of, files_of, meets
+from tandem.records import Facts, Model
+from tandem.settings import Settings
+
+from . import backends, cards
+from .backends import AppName
+from .stages import stage
+
+
+@stage("publish model", network=True)
+def publish_model(settings: Settings, directory: Path, by: str) -> Model:
+    """Check the files' formats and store them; changes nothing where this version is there already."""
+    wish, files = settings.toml.model, files_of(directory)
+    facts: Facts = facts_of(files)
+    guarded = checked(Model(wish.name, "", tuple(files), facts), wish.formats)
+    return backends.store(settings).publish(wish.name, guarded.files, facts, by)
+
+
+@flow(flow_run_name="{app}: {directory}", description="Publish a folder of files as the app's newest model.")
+def publish(app: AppName, directory: str, by: str = "") -> Model:
+    """Publish a folder of files as the newest version of the app's model.
+
+    Args:
+        app: The app folder's name.
+        directory: A folder on the machine that runs this; metrics.json in it holds the model's metrics.
+        by: Who publishes; nothing here verifies it.
+    """
+    settings = Settings.load(app)
+    model = publish_model(settings, Path(directory), by)
+    cards.name_run(f"{app}: {model.name} {model.version[:12]}")
+    get_run_logger().info("%s is in %s", model.version, settings.toml.model.store)
+    for reason in meets(model, settings.toml.model.require):
+        get_run_logger().warning("it will not ride: %s", reason)
+    return model

@@ -1,0 +1,91 @@
+"""release: the newest good candidate comes into an environment, or what ran before stays, for good."""
+
+from prefect import flow, get_run_logger, runtime
+from prefect.states import Completed
+
+from tandem.errors import ReleaseFailed, StateChanged
+from tandem.records import Candidate, Release, State, Versioned
+from tandem.seams import Target
+from tandem.settings import Settings
+from tandem.targets import transitions
+from tandem.targets.choose import Choice
+
+from . import approvals, backends, cards, ingredients, stages
+from .backends import AppName, EnvironmentName
+from .lock import environment_lock
+from .stages import stage
+
+
+@stage("choose", network=True)
+def choose(settings: Settings, environment: str, state: State, candidate: str) -> Choice:
+    """What the environment should run, and why. Raises Refused where a named candidate may not go there."""
+    choice = ingredients.choose_candidate(settings, environment, state, candidate)
+    get_run_logger().info(choice.why)
+    return choice
+
+
+@stage("write release notes", network=True)
+def write_notes(settings: Settings, environment: str, state: State, candidate: Candidate) -> str:
+    """The commits and the model that come in, against what runs."""
+    repository, before = backends.repository(settings), state.current
+    old = before.candidate.pair.commit if before else None
+    commits = repository.between(old, candidate.pair.commit) if old else []
+    model = backends.store(settings).model(settings.toml.model.name, candidate.pair.model)
+    return cards.release_notes(settings, environment, state, candidate, commits, model)
+
+
+@flow(
+    flow_run_name="{app} to {environment}: {candidate}", description="Bring the newest good candidate into production."
+)
+def release(
+    app: AppName, environment: EnvironmentName, candidate: str = "newest", dry_run: bool = False
+) -> Release | None:
+    """Choose, lock, roll out, verify, record; on failure roll back, verify, blame.
+
+    Args:
+        app: The app folder's name.
+        environment: Where to: one of app.toml's environments.
+        candidate: A candidate's tag or digest, or "newest": what the rules say should run now.
+        dry_run: Say what would be done, and do nothing.
+    """
+    settings = Settings.load(app)
+    target = backends.target(settings, environment)
+    with environment_lock(settings, environment):
+        state = target.state() if dry_run else stages.end_half_release(settings, environment, target)
+        choice = choose(settings, environment, state.value, candidate)
+        if choice.candidate is None:
+            return nothing_to_release(choice.why)
+        cards.name_run(f"{app} to {environment}: {choice.candidate.tag}")
+        notes = write_notes(settings, environment, state.value, choice.candidate)
+        if dry_run:
+            return nothing_to_release(f"dry run: would release {choice.candidate.tag}: {choice.why}")
+        if approvals.missing(settings, environment, state.value, choice.candidate):
+            return nothing_to_release(approvals.ask(settings, environment, choice.candidate, notes))
+        return bring_in(settings, environment, target, state, choice.candidate)
+
+
+def bring_in(
+    settings: Settings, environment: str, target: Target, state: Versioned[State], candidate: Candidate
+) -> Release:
+    """Roll out and verify, or roll back and blame: one of the two, whatever happens in between."""
+    image = stages.image_of(settings, candidate)
+    state = stages.begin(target, state, candidate, by="", run=str(runtime.flow_run.id or ""))
+    try:
+        stages.roll_out(target, image, state)
+        state = stages.advance(target, state, lambda s: transitions.at(s, "verify"))
+        stages.verify(settings, environment, target, candidate.digest)
+    except StateChanged:
+        raise  # somebody else ended this release: what is there now is theirs
+    except Exception as error:
+        failure = error if isinstance(error, ReleaseFailed) else ReleaseFailed(repr(error), "environment", target.log())
+        stages.roll_back(settings, environment, target, state, failure)
+        raise failure from error
+    state = stages.advance(target, state, lambda s: transitions.released(s, stages.now()))
+    get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
+    return state.value.history[0]
+
+
+def nothing_to_release(why: str) -> None:
+    """The run is Completed, and says why nothing was released."""
+    get_run_logger().info(why)
+    return Completed(message=why, data=None)
