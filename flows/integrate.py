@@ -7,7 +7,8 @@ from prefect import flow, get_run_logger
 from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.targets.trial import Trial, try_image
 
-from tandem.models import checked, on_disk
+from tandem.models import checked
+from tandem.models.kept import on_disk
 from tandem.records import Candidate, Image, Pair, Source
 from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite

@@ -148,7 +148,8 @@ def advance(target: Target, state: Versioned[State], step: Callable[[State], Sta
 
 def _standing(state: State) -> tuple[str | None, str | None]:
     """Which release is under way, and which is current."""
-    return state.under_way and state.under_way.release.id, state.current and state.current.id
+    under_way, current = state.under_way, state.current
+    return under_way.release.id if under_way else None, current.id if current else None
 
 
 def now() -> datetime:
