@@ -1,0 +1,120 @@
+"""Processes that outlive the command that started them, and can be found again.
+
+Each holds a lock on its file in .tandem/run/ for as long as it lives: the kernel lets go of it whatever kills the
+process, so a process id that came to be another program's is never taken for ours.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tandem.errors import TandemError
+
+
+@dataclass(frozen=True)
+class Child:
+    """A living process. `about` is what its starter wrote of it, to tell whether it is still the right one."""
+
+    name: str
+    pid: int
+    about: str = ""
+
+
+def log(root: Path, name: str) -> Path:
+    """Where a child's output goes."""
+    return root / ".tandem" / "logs" / f"{name}.log"
+
+
+def start(root: Path, name: str, argv: Sequence[str], env: Mapping[str, str], about: str = "") -> Child:
+    """Start `argv` in a session of its own, its output into its log file; raises TandemError if it lives already."""
+    file, output = _file(root, name), log(root, name)
+    for folder in (file.parent, output.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as lock, output.open("ab") as sink:
+        if not _lock_within(lock.fileno(), seconds=1.0):  # somebody may be looking just now
+            raise TandemError(f"{name} runs already (see {file})")
+        child = Child(
+            name,
+            subprocess.Popen(
+                argv,
+                cwd=root,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],  # the lock now belongs to the child as well
+            ).pid,
+            about,
+        )
+        lock.truncate(0)
+        lock.write(json.dumps(asdict(child)))
+    return child
+
+
+def find(root: Path, name: str) -> Child | None:
+    """The child, if it lives."""
+    try:
+        with _file(root, name).open("r") as lock:
+            if _lock(lock.fileno(), fcntl.LOCK_SH):
+                return None
+            return Child(**json.loads(lock.read()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def stop(root: Path, name: str, patience: float = 15.0) -> bool:
+    """End the child and its process group, by SIGTERM and after `patience` seconds by SIGKILL; whether it lived."""
+    child = find(root, name)
+    if child is None:
+        return False
+    for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if find(root, name) is None:
+                _bury(child.pid)
+                _file(root, name).unlink(missing_ok=True)
+                return True
+            time.sleep(0.05)
+    raise TandemError(f"{name} (process {child.pid}) does not end, not even by SIGKILL: see 'ps -p {child.pid}'")
+
+
+def last_words(root: Path, name: str, lines: int = 15) -> str:
+    """The end of the child's log."""
+    with suppress(FileNotFoundError):
+        return "\n".join(log(root, name).read_text(errors="replace").splitlines()[-lines:])
+    return ""
+
+
+def _file(root: Path, name: str) -> Path:
+    return root / ".tandem" / "run" / f"{name}.json"
+
+
+def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lock_within(descriptor: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (locked := _lock(descriptor)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return locked
+
+
+def _bury(pid: int) -> None:
+    """Take the exit status where the dead is our own child; elsewhere init does."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,98 @@
+"""What a Prefect server must hold before the first run: work pool, queues, limits, the watch over silent runs."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from tandem.cli.deployments import BUILDS, POOL
+from tandem.settings import Settings
+from tandem.triggers import runs
+from tandem.triggers.api import Api, ApiError
+
+AT_ONCE, BUILDS_AT_ONCE = 4, 2
+WATCH = "Tandem: runs whose process is gone"
+
+
+def ensure(api: Api, everything: Iterable[Settings]) -> None:
+    """Create what is absent; what a person changed since (a limit, say) stays as they set it.
+
+    Builds have a queue of their own, with a lower priority and limit, so that they never starve the rest.
+    """
+    pool = {"name": POOL, "type": "process", "concurrency_limit": AT_ONCE, "description": "Tandem's flows"}
+    _ensure(api, f"work_pools/{POOL}", "work_pools/", pool)
+    queue = {"name": BUILDS, "priority": 2, "concurrency_limit": BUILDS_AT_ONCE, "description": "integrate"}
+    _ensure(api, f"work_pools/{POOL}/queues/{BUILDS}", f"work_pools/{POOL}/queues", queue)
+    for settings in everything:
+        for environment in settings.toml.environments:
+            ensure_lock(api, settings.app, environment)
+    if not api.post("automations/filter", {"automations": {"name": {"any_": [WATCH]}}}):
+        api.post("automations/", _watch())
+
+
+def ensure_lock(api: Api, app: str, environment: str) -> None:
+    """The lock of an environment: one release there at a time. It must exist before it is taken."""
+    name = f"release-{app}-{environment}"
+    _ensure(api, f"v2/concurrency_limits/{name}", "v2/concurrency_limits/", {"name": name, "limit": 1})
+
+
+def _ensure(api: Api, address: str, collection: str, document: Mapping[str, object]) -> None:
+    try:
+        api.get(address)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        try:
+            api.post(collection, document)
+        except ApiError as conflict:
+            if conflict.status != 409:  # somebody else, or our own repeat, created it
+                raise
+
+
+def _watch() -> dict[str, object]:
+    """The automation of Prefect's guide "detect zombie flows": a run silent for 90 s has crashed."""
+    beat, ends = "prefect.flow-run.heartbeat", ("Completed", "Failed", "Cancelled", "Crashed")
+    return {
+        "name": WATCH,
+        "description": "A killed flow sends no heartbeat: it is marked as crashed, and reconcile ends what it began.",
+        "trigger": {
+            "type": "event",
+            "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
+            "after": [beat],
+            "expect": [beat, *(f"prefect.flow-run.{end}" for end in ends)],
+            "for_each": ["prefect.resource.id"],
+            "posture": "Proactive",
+            "threshold": 1,
+            "within": 90,
+        },
+        "actions": [
+            {
+                "type": "change-flow-run-state",
+                "state": "CRASHED",
+                "message": "No heartbeat for 90 s: the run's process is gone.",
+            }
+        ],
+    }
+
+
+def worker_polls(api: Api, name: str, since: datetime) -> bool:
+    """Whether the worker has been heard of since then."""
+    workers = api.post(f"work_pools/{POOL}/workers/filter", {})
+    return isinstance(workers, list) and any(
+        worker["name"] == name and datetime.fromisoformat(worker["last_heartbeat_time"]) >= since for worker in workers
+    )
+
+
+def end_runs(api: Api) -> list[str]:
+    """Mark the pool's unfinished runs as crashed, when its worker is gone with them; their names.
+
+    Runs that only wait are left: the next worker takes them.
+    """
+    query = {
+        "work_pools": {"name": {"any_": [POOL]}},
+        "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
+    }
+    found = api.post("flow_runs/filter", query)
+    names = []
+    for run in found if isinstance(found, list) else []:
+        runs.crashed(str(run["id"]), "The worker was ended by 'tandem down'.", api)
+        names.append(f"{run['name']} ({run['id']})")
+    return names

@@ -1,0 +1,149 @@
+"""Starting, finding and ending runs of Prefect deployments."""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from tandem.errors import UsageError
+from tandem.triggers.api import Api, ApiError, connect
+
+OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
+SILENCE = timedelta(seconds=95)  # heartbeats come every 30 s: three missed, and a little
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run as Prefect's server knows it. `state` is its type: SCHEDULED, RUNNING, COMPLETED, …"""
+
+    id: str
+    name: str
+    state: str
+    message: str
+    parameters: Mapping[str, object]
+    deployment: str | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in OVER
+
+
+def start(deployment: str, parameters: Mapping[str, object], key: str | None = None, api: Api | None = None) -> str:
+    """Ask for a run of `deployment` ("flow/name"); its id. The worker of the deployment's pool runs it.
+
+    The same `key` gives the same run, however often and from wherever it is asked for: Prefect keeps it per
+    flow. Without one, a repeat of this very request is still one run. Raises UsageError where there is no such
+    deployment or its form refuses a parameter, Unreachable.
+    """
+    api = api or connect()
+    flow, _, name = deployment.partition("/")
+    body = {"parameters": dict(parameters), "idempotency_key": key or secrets.token_hex(16)}
+    try:
+        found = _mapping(api.get(f"deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}"))
+        form = _mapping(_mapping(found.get("parameter_openapi_schema") or {}).get("properties") or {})
+        if unknown := ", ".join(sorted(set(parameters) - set(form))):
+            raise UsageError(f"{deployment} has no parameter {unknown} (it has: {', '.join(form)})")
+        run = _mapping(api.post(f"deployments/{found['id']}/create_flow_run", body))
+    except ApiError as error:
+        if error.status == 404:
+            raise UsageError(f"no deployment {deployment!r} on this server: 'tandem up' applies prefect.yaml") from None
+        if error.status in (409, 422):
+            raise UsageError(f"{deployment} refuses {dict(parameters)}: {error}") from None
+        raise
+    return str(run["id"])
+
+
+def read(run_id: str, api: Api | None = None) -> Run | None:
+    """The run, or None where the server does not know it."""
+    try:
+        return _run(_mapping((api or connect()).get(f"flow_runs/{quote(run_id, safe='')}")))
+    except ApiError as error:
+        if error.status in (404, 422):
+            return None
+        raise
+
+
+def runs(deployment: str, api: Api | None = None) -> Iterator[Run]:
+    """The runs of a deployment ("flow/name") that are not over, oldest first."""
+    flow, _, name = deployment.partition("/")
+    query = {
+        "flows": {"name": {"any_": [flow]}},
+        "deployments": {"name": {"any_": [name]}},
+        "flow_runs": {"state": {"type": {"not_any_": sorted(OVER)}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
+    found = (api or connect()).post("flow_runs/filter", query)
+    yield from (_run(_mapping(each)) for each in _list(found))
+
+
+def is_alive(run_id: str, api: Api | None = None, now: datetime | None = None) -> bool:
+    """Whether something may still come of a run.
+
+    No where its state is terminal, the server does not know it, or it runs and its heartbeats stopped:
+    a killed process leaves its run in Running. A run that never sent a heartbeat is believed.
+    """
+    api, now = api or connect(), now or datetime.now(UTC)
+    run = read(run_id, api)
+    if run is None or run.over:
+        return False
+    if run.state != "RUNNING":
+        return True
+    last = _last_heartbeat(run_id, api)
+    return last is None or now - last < SILENCE
+
+
+def cancel(run_id: str, why: str = "", api: Api | None = None) -> None:
+    """Ask the run to end; one that is over, or unknown, is left as it is."""
+    api = api or connect()
+    run = read(run_id, api)
+    if run is None or run.over:
+        return
+    kind = "CANCELLING" if run.state in ("RUNNING", "PENDING") else "CANCELLED"
+    state = {"type": kind, "name": kind.capitalize(), "message": why}
+    api.post(f"flow_runs/{run_id}/set_state", {"state": state, "force": False})
+
+
+def crashed(run_id: str, why: str, api: Api | None = None) -> None:
+    """Say of a run whose process is gone that it crashed, so that nobody waits for it."""
+    state = {"type": "CRASHED", "name": "Crashed", "message": why}
+    (api or connect()).post(f"flow_runs/{run_id}/set_state", {"state": state, "force": True})
+
+
+def _last_heartbeat(run_id: str, api: Api) -> datetime | None:
+    query = {
+        "filter": {
+            "event": {"name": ["prefect.flow-run.heartbeat"]},
+            "resource": {"id": [f"prefect.flow-run.{run_id}"]},
+            "order": "DESC",
+        },
+        "limit": 1,
+    }
+    events = _list(_mapping(api.post("events/filter", query)).get("events"))
+    return datetime.fromisoformat(str(_mapping(events[0])["occurred"])) if events else None
+
+
+def _run(document: Mapping[str, object]) -> Run:
+    state = _mapping(document.get("state") or {})
+    deployment = document.get("deployment_id")
+    return Run(
+        id=str(document["id"]),
+        name=str(document.get("name") or ""),
+        state=str(state.get("type") or "PENDING"),
+        message=str(state.get("message") or ""),
+        parameters=_mapping(document.get("parameters") or {}),
+        deployment=None if deployment is None else str(deployment),
+    )
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ApiError(f"Prefect's server answered {value!r:.80} where an object was due", 200)
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ApiError(f"Prefect's server answered {value!r:.80} where a list was due", 200)
+    return value
