@@ -5,7 +5,7 @@ from prefect import flow, get_run_logger
 from tandem.errors import Refused, TandemError
 from tandem.records import Pair, State
 from tandem.settings import Settings, apps, find_root
-from tandem.targets.choose import wanted
+from tandem.targets import choose
 from tandem.triggers import runs
 
 from . import backends, ingredients, stages
@@ -31,22 +31,44 @@ def end_half_releases(settings: Settings) -> dict[str, State]:
 
 
 @stage("find what is missing", network=True)
-def missing_pairs(settings: Settings, states: dict[str, State]) -> list[Pair]:
-    """The wanted pairs of the app's environments that have no candidate yet."""
-    repository_commits = ingredients.commits(settings)
-    models = ingredients.models(settings, states.values())
+def missing_pairs(settings: Settings, states: dict[str, State]) -> list[list[Pair]]:
+    """For each wanted pair without a candidate: it, and what to put together where it does not come through."""
+    if not states:
+        return []
+    commits, models = ingredients.commits(settings), ingredients.models(settings, states.values())
     recipe, tags = ingredients.recipe(settings), set(backends.registry(settings).tags())
-    pairs = [wanted(repository_commits, models, recipe, state) for state in states.values()]
-    return [pair for pair in dict.fromkeys(pairs) if pair and pair.tag not in tags]
+    ladders: dict[Pair, list[Pair]] = {}
+    for state in states.values():
+        pair = choose.wanted(commits, models, recipe, state)
+        if pair and pair.tag not in tags:
+            halves = [half for half in choose.halves(pair, commits, models, state) if half.tag not in tags]
+            ladders.setdefault(pair, [pair]).extend(halves)
+    return [list(dict.fromkeys(ladder)) for ladder in ladders.values()]
 
 
 @stage("start integrate", network=True)
-def start_integrate(settings: Settings, pair: Pair) -> None:
-    """Start the integrate of a pair, once: a second try at the same pair is for a person to ask."""
+def start_integrate(settings: Settings, ladder: list[Pair]) -> None:
+    """Start the integrate of a wanted pair, once; where that has failed already, of its halves, once.
+
+    A second try at the same pair is for a person to ask.
+    """
+    log, (wanted, *halves) = get_run_logger(), ladder
+    run = _integrate(settings, wanted)
+    if run is None or run.state not in ("FAILED", "CRASHED"):
+        log.info("%s has no candidate: integrate is run %s", wanted.tag, run.id if run else "unknown")
+        return
+    log.warning(
+        "%s did not come through (run %s: %s); to try it again: tandem integrate", wanted.tag, run.id, run.message
+    )
+    for half in halves:
+        run = _integrate(settings, half)
+        log.info("instead %s: integrate is run %s", half.tag, run.id if run else "unknown")
+
+
+def _integrate(settings: Settings, pair: Pair) -> runs.Run | None:
     parameters = {"app": settings.app, "commit": pair.commit, "model": pair.model}
     key = f"integrate/{settings.app}:{pair.commit}:{pair.model}:{pair.recipe}"
-    run = runs.start(f"integrate/{settings.app}", parameters, key)
-    get_run_logger().info("%s has no candidate: integrate is run %s", pair.tag, run)
+    return runs.read(runs.start(f"integrate/{settings.app}", parameters, key))
 
 
 @flow(flow_run_name="reconcile {app}", description="Start what is missing, end what was left half done.")
@@ -61,8 +83,8 @@ def reconcile(app: str = "") -> None:
     for name in [app] if app else apps(root):
         try:
             settings = Settings.load(name, root)
-            for pair in missing_pairs(settings, end_half_releases(settings)):
-                start_integrate(settings, pair)
+            for ladder in missing_pairs(settings, end_half_releases(settings)):
+                start_integrate(settings, ladder)
         except TandemError as trouble:
             get_run_logger().error("%s: %s", name, trouble)
             troubles.append(f"{name}: {trouble}")

@@ -38,6 +38,27 @@ def wanted(commits: Sequence[str], models: Sequence[str], recipe: str, state: St
     return next((pair for pair in pairs if blocking(state, pair) is None), None)
 
 
+def halves(pair: Pair, commits: Sequence[str], models: Sequence[str], state: State) -> list[Pair]:
+    """What to put together where this pair does not come through its tests: its commit with the model before, and
+    the commit before with its model; so that a model that breaks the tests never stops a code fix, nor the reverse.
+
+    "Before" is what runs, or, where nothing runs or that is the same, the next older one.
+    """
+    runs = state.current.candidate.pair if state.current else None
+    model = _before(pair.model, models, runs.model if runs else None)
+    commit = _before(pair.commit, commits, runs.commit if runs else None)
+    found = [Pair(pair.commit, model, pair.recipe)] if model else []
+    found += [Pair(commit, pair.model, pair.recipe)] if commit else []
+    return [half for half in found if half != runs and blocking(state, half) is None]
+
+
+def _before(mine: str, all_of_them: Sequence[str], running: str | None) -> str | None:
+    if running not in (None, mine):
+        return running
+    older = all_of_them[all_of_them.index(mine) + 1 :] if mine in all_of_them else ()
+    return next(iter(older), None) if running is None else None
+
+
 def choose(
     commits: Sequence[str],
     models: Sequence[str],

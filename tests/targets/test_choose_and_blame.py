@@ -135,6 +135,21 @@ def test_nothing_to_release_says_why(state: State) -> None:
     assert why.startswith("nothing to release") and "m2" in why and "it crashed" in why and "2026-01-01" in why
 
 
+def halves(commits: str, models: str, state: State) -> list[tuple[str, str]]:
+    newest = Pair(commits.split()[0], models.split()[0], R)
+    return [(p.commit, p.model) for p in choose.halves(newest, commits.split(), models.split(), state)]
+
+
+def test_a_pair_that_breaks_the_tests_is_tried_in_halves_against_what_runs(state: State) -> None:
+    assert halves("c3 c2 c1", "m3 m2 m1", state) == [("c3", "m1"), ("c1", "m3")]
+    assert halves("c2 c1", "m1", state) == []
+    assert halves("c1", "m2 m1", state) == []
+
+
+def test_where_nothing_runs_yet_the_halves_go_one_step_back() -> None:
+    assert halves("c2 c1", "m2 m1", State("digits", "local")) == [("c2", "m1"), ("c1", "m2")]
+
+
 def is_good(pair: Pair, bad: set[str]) -> bool:
     return not {pair.commit, pair.model} & bad
 
