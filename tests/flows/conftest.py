@@ -1,0 +1,184 @@
+"""A small app of its own for each test: a git repository, a store, a registry and an environment on this machine.
+
+The app is one stdlib file; the commit decides what it does, and so does the model; so that either can be bad.
+Flows run in the test's process, recorded by one real Prefect server for the whole session.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+SERVE = '''
+import http.server, json, os, socket, sys, threading, signal, time
+
+GREETING = "good"
+model = json.load(open(os.path.join(os.environ["MODEL_DIR"], "model.json")))
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        answers = {"/": "ok", "/answer": model["answer"], "/deep": model.get("deep", "good"), "/greeting": GREETING}
+        body = json.dumps(answers.get(self.path)).encode()
+        self.send_response(200 if self.path in answers else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        print("served", self.path, flush=True)
+
+if model.get("crash"):
+    sys.exit("the model is broken")
+server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
+server.socket.close()
+server.socket = socket.socket(fileno=int(sys.argv[1].removeprefix("fd://")))
+server.server_name, server.server_port = "tiny", 0
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+print("serving", flush=True)
+server.serve_forever(poll_interval=0.05)
+'''
+
+TESTS = """
+import unittest
+
+class Tiny(unittest.TestCase):
+    def test_it_is_whole(self):
+        self.assertNotIn("BROKEN", open("serve.py").read())
+"""
+
+APP_TOML = """
+[source]
+repository = "code"
+[test]
+command = "python -m unittest -v"
+[model]
+store = "file://store"
+name = "answers"
+require = "accuracy >= 0.5"
+[image]
+files = ["serve.py"]
+command = ["python", "serve.py", "{{listen}}"]
+env = {{ MODEL_DIR = "{{model}}" }}
+registry = "oci:registry"
+[verify]
+time_limit = "15s"
+[[verify.request]]
+path = "/answer"
+json = {{ "" = 7 }}
+[environments.local]
+target = "process:"
+address = "127.0.0.1:{port}"
+{more}
+# what only shows when it is released, and passes the image's own trial
+[[environments.local.verify.request]]
+path = "/deep"
+json = {{ "" = "good" }}
+[[environments.local.verify.request]]
+path = "/greeting"
+json = {{ "" = "good" }}
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One app's whole line, with what a test does to it."""
+
+    root: Path
+    port: int
+
+    def commit(self, **replacements: str) -> str:
+        """A new commit of the app, with texts of serve.py replaced; its id."""
+        text = SERVE
+        for old, new in replacements.items():
+            assert old in text
+            text = text.replace(old, new)
+        (self.root / "code" / "serve.py").write_text(text + f"# {time.time_ns()}\n")
+        (self.root / "code" / "test_tiny.py").write_text(TESTS)
+        self.git("add", "-A")
+        self.git("commit", "-qm", f"Change {len(replacements)} things")
+        return self.git("rev-parse", "HEAD").strip()
+
+    def git(self, *words: str) -> str:
+        identity = ("-c", "user.name=ann", "-c", "user.email=ann@example.org")
+        command = ["git", "-C", str(self.root / "code"), *identity, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def publish(self, **facts: object) -> str:
+        """A new version of the model; its version."""
+        from tandem.flows.publish import publish
+
+        folder = self.root / f"model-{time.time_ns()}"
+        folder.mkdir()
+        (folder / "model.json").write_text(json.dumps({"answer": 7, "made": time.time_ns()} | facts))
+        (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.9}))
+        return publish("tiny", str(folder)).version
+
+    def ask(self, path: str = "/answer") -> object:
+        """What the users get."""
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5).json()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prefect server on SQLite, one a test process."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = free_port()
+    env = os.environ | {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    api = f"http://127.0.0.1:{port}/api"
+    try:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                if httpx.get(f"{api}/health").status_code == 200:
+                    break
+            except httpx.HTTPError:
+                pass
+            assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-2000:]
+            time.sleep(0.1)
+        os.environ.update({name: env[name] for name in env if name.startswith("PREFECT_")}, PREFECT_API_URL=api)
+        yield api
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def line(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Line]:
+    """A line with one commit and one model; mark `more` puts lines into [environments.local] and behind it."""
+    monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
+    (tmp_path / "deployments" / "tiny").mkdir(parents=True)
+    (tmp_path / "code").mkdir()
+    port = free_port()
+    more = request.node.get_closest_marker("more")
+    toml = APP_TOML.format(port=port, more=more.args[0] if more else "")
+    (tmp_path / "deployments" / "tiny" / "app.toml").write_text(toml)
+    line = Line(tmp_path, port)
+    line.git("init", "-q", "-b", "main")
+    line.commit()
+    line.publish()
+    yield line
+    from tandem.flows.backends import target
+    from tandem.settings import Settings
+
+    settings = Settings.load("tiny")
+    for environment in settings.toml.environments:
+        target(settings, environment).stop()
