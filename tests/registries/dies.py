@@ -3,6 +3,7 @@
 python dies.py FOLDER prints one line of JSON for each death: the step, and what a reader then finds.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -30,16 +31,22 @@ def push(registry: LayoutRegistry, tag: str) -> None:
 def die_at(step: int, registry: LayoutRegistry) -> bool:
     """Whether the child died; False once it ended by itself before the step came."""
     if not (child := os.fork()):
-        seen = 0
+        steps = itertools.count(1)
 
-        def count(event: str, arguments: object) -> None:
-            nonlocal seen
+        def audit(event: str, arguments: object) -> None:
             if event == "fcntl.flock" or (event in STEPS and "registry" in str(arguments)):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                count()
 
-        sys.addaudithook(count)
+        def profile(frame: object, event: str, function: object) -> None:
+            if event == "c_call" and getattr(function, "__name__", "") in {"write", "fsync"}:
+                count()
+
+        def count() -> None:
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(audit)  # every step that changes names
+        sys.setprofile(profile)  # and every one that changes contents
         push(registry, f"v{step}")
         os._exit(0)
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
