@@ -181,7 +181,7 @@ function row([label, share]) {
   const bar = document.createElement("div");
   bar.className = "bar";
   bar.style.width = `${Math.max(0, Math.min(100, share))}%`;
-  item.append(bar, span("label", label), span("percent", `${share} %`));
+  item.append(bar, span("label", label), span("percent", `${share.toFixed(2)} %`));
   return item;
 }
 
