@@ -1,0 +1,155 @@
+"""Carries a model onto an app image, inside the registry: the builder never sees it, and known weights never travel.
+
+One layer for each large file, small files together. A layer's tar does not depend on those under it, and what it
+is called is remembered, by the files in it, as an annotation in the image manifests of earlier candidates.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from threading import Event
+
+from tandem.documents import canonical
+from tandem.image_config import config_bytes, config_of
+from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
+from tandem.images.passing import Passing
+from tandem.manifests import CONFIG, as_oci, blob_of
+from tandem.records import Blob, Descriptor, Image, ImageManifest, Model
+from tandem.seams import Registry
+
+FILES = "dev.tandem.files"
+LARGE = 8 * 1024 * 1024  # bytes from which a file has a layer of its own
+PACK = 32 * 1024 * 1024  # bytes of small files in one layer, at most
+SIDE_BY_SIDE = 4  # layers on their way at once: memory is this many times a few pieces
+
+
+@dataclass(frozen=True)
+class ModelLayers:
+    """A model's layers, in the registry: `reused` were there, `carried` travelled, in bytes of their descriptors.
+
+    `learned` is the SHA-256 of each file that had none and travelled, by its name: evidence for the candidate.
+    """
+
+    model: Model
+    path: str
+    layers: tuple[Descriptor, ...]
+    reused: tuple[Descriptor, ...]
+    carried: tuple[Descriptor, ...]
+    learned: Mapping[str, str] = field(default_factory=dict)
+
+
+def remember(manifests: Iterable[ImageManifest]) -> Mapping[str, Descriptor]:
+    """What earlier candidates' model layers are called, by the key of the files in them."""
+    return {
+        layer.annotations[FILES]: layer
+        for manifest in manifests
+        for layer in manifest.layers
+        if FILES in layer.annotations
+    }
+
+
+def carry_layers(model: Model, path: str, registry: Registry, remembered: Mapping[str, Descriptor]) -> ModelLayers:
+    """The model's files as layers in the registry, below `path` in the image; known ones cost one question each.
+
+    Raises ModelDamaged where bytes are not those of the model manifest, BuildFailed for a name that no layer may
+    hold, Unreachable, RegistryError; whatever is on its way then stops, and no image refers to it.
+    """
+    stopped = Event()
+    loads = [_Load(model, path, files, stopped) for files in packed(model.files)]
+    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(loads)) or 1, "carry") as pool:
+        layers = [pool.submit(load.bring, registry, remembered.get(load.key)) for load in loads]
+        try:
+            wait(layers, return_when=FIRST_EXCEPTION)
+            failed = [layer for layer in layers if layer.done() and layer.exception()]
+            found = [layer.result() for layer in failed or layers]
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+    travelled = [load.travelled for load in loads]
+    return ModelLayers(
+        model,
+        path,
+        tuple(found),
+        tuple(layer for layer, went in zip(found, travelled, strict=True) if not went),
+        tuple(layer for layer, went in zip(found, travelled, strict=True) if went),
+        {name: sha256 for load in loads for name, sha256 in load.learned()},
+    )
+
+
+def put_on(image: Image, model: ModelLayers, annotations: Mapping[str, str], created: datetime) -> Image:
+    """The app image with the model's layers on top, in the same registry, without a tag.
+
+    `created` is the commit's time: nothing in the image comes from a clock. Raises RegistryError, Unreachable.
+    """
+    config, time = config_of(image), created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    said = {"created": time, "created_by": f"tandem: model {model.model.name} {model.model.version} at {model.path}"}
+    config = replace(
+        config,
+        created=time,
+        diff_ids=(*config.diff_ids, *(layer.digest for layer in model.layers)),
+        history=(*config.history, *(said for _ in model.layers)),
+        labels={
+            **config.labels,
+            "dev.tandem.model.name": model.model.name,
+            "dev.tandem.model.version": model.model.version,
+            "dev.tandem.model.path": model.path,
+        },
+    )
+    manifest = ImageManifest(
+        config=image.registry.write(blob_of(config_bytes(config), "config.json"), CONFIG),
+        layers=(*map(as_oci, image.manifest.layers), *model.layers),
+        annotations={**image.manifest.annotations, **annotations},
+    )
+    return Image(image.registry, image.registry.put(manifest).digest, manifest)
+
+
+def packed(files: Sequence[Blob]) -> list[tuple[Blob, ...]]:
+    """Which files share a layer: the same for the same files, in whatever order they come."""
+    packs: list[tuple[Blob, ...]] = []
+    pack: tuple[Blob, ...] = ()
+    for file in sorted(files, key=lambda file: file.name):
+        if file.size >= LARGE:
+            packs.append((file,))
+            continue
+        if pack and sum(each.size for each in pack) + file.size > PACK:
+            packs.append(pack)
+            pack = ()
+        pack = (*pack, file)
+    return sorted([*packs, pack] if pack else packs, key=lambda pack: pack[0].name)
+
+
+class _Load:
+    """One layer on its way, and what was seen of its files meanwhile."""
+
+    def __init__(self, model: Model, path: str, files: tuple[Blob, ...], stopped: Event) -> None:
+        name, below = f"model {model.name} {model.version[:12]}", path.strip("/")
+        self.files = [Passing(file, name, stopped) for file in files]
+        self.travelled = False
+        layer = layer_blob(
+            (Entry(f"{below}/{file.blob.name}", replace(file.blob, open=file.open)) for file in self.files),
+            f"{name}: {files[0].name}" + (f" and {len(files) - 1} more" if files[1:] else ""),
+        )
+        self.layer = replace(layer, open=partial(self._open, layer))
+        # A file without a hash is known by its model's version, which holds its size and its ETag or time of change.
+        named = [[file.sha256 or f"in {model.version}", f"{below}/{file.name}", "0644"] for file in files]
+        self.key = hashlib.sha256(canonical(["tar 1", *sorted(named)])).hexdigest()
+
+    def bring(self, registry: Registry, known: Descriptor | None) -> Descriptor:
+        layer = self.layer
+        if known and known.size == layer.size:
+            layer = replace(layer, sha256=known.digest.removeprefix("sha256:"))
+        written = registry.write(layer, MEDIA_TYPE)
+        if self.travelled:
+            for file in self.files:  # again, since an upload that was resumed may have left out a file's end
+                file.check()
+        return replace(written, annotations={FILES: self.key})
+
+    def learned(self) -> Iterator[tuple[str, str]]:
+        return ((file.blob.name, file.sha256) for file in self.files if self.travelled and file.blob.sha256 is None)
+
+    def _open(self, layer: Blob, offset: int) -> Iterator[bytes]:
+        self.travelled = True
+        return layer.open(offset)
