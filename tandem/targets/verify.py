@@ -101,6 +101,11 @@ def ask_all(address: str, requests: Sequence[Request], source: str | None = None
     return tuple(checks)
 
 
+def failures(checks: Sequence[Check]) -> list[str]:
+    """One line for each check that failed."""
+    return [str(check) for check in checks if not check.ok]
+
+
 def _check(client: httpx.Client, request: Request) -> Check:
     name = f"{request.verb} {request.path}"
     began = time.monotonic()

@@ -1,0 +1,68 @@
+"""An environment's bundles: how each is started, where its log is, and which may go."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from tandem.records import State
+from tandem.targets.program import Program, environment
+from tandem.targets.unpack import Bundle, sweep
+
+KEPT = 2  # earlier good ones that stay unpacked
+
+
+def folder_of(environment_folder: Path, digest: str) -> Path:
+    """The folder of a digest's bundle."""
+    return environment_folder / "images" / digest.removeprefix("sha256:")[:12]
+
+
+def log_of(environment_folder: Path, digest: str) -> Path:
+    """The file that a digest's program prints to."""
+    return environment_folder / "logs" / f"{digest.removeprefix('sha256:')[:12]}.log"
+
+
+def program_of(bundle: Bundle, folder: Path) -> Program:
+    """How the bundle is started here: HOME, TMPDIR and the log stand in `folder`."""
+    root = str(bundle.root)
+    return Program(
+        bundle.digest,
+        root,
+        bundle.command,
+        environment(os.environ, bundle.root, folder, bundle.env),
+        f"{root}{bundle.workdir}",
+        f"{root}{bundle.model}",
+        bundle.port,
+        str(log_of(folder, bundle.digest)),
+    )
+
+
+def program(bundle: Bundle, folder: Path) -> dict[str, object]:
+    """The same as JSON, for the holder."""
+    return asdict(program_of(bundle, folder))
+
+
+def prune(home: Path, folder: Path, state: State, serving: str | None) -> None:
+    """Remove the environment's bundles that neither run nor are needed to go back, and layers that no bundle has."""
+    needed = {serving, *state.verified[: KEPT + 1], state.current and state.current.candidate.digest}
+    if state.under_way:
+        needed |= {state.under_way.release.candidate.digest, str(state.under_way.snapshot.content.get("digest"))}
+    kept = {folder_of(folder, digest) for digest in needed if digest}
+    for bundle in (folder / "images").iterdir():
+        if bundle.is_dir() and not bundle.name.startswith(".") and bundle not in kept:
+            shutil.rmtree(bundle, ignore_errors=True)
+            log = folder / "logs" / f"{bundle.name}.log"
+            for file in (log, log.with_name(f"{log.name}.1")):
+                file.unlink(missing_ok=True)
+    sweep(home / "cache" / "layers", layers(home))
+
+
+def layers(home: Path) -> set[str]:
+    """The digests of every layer that a bundle of any environment is made of."""
+    digests: set[str] = set()
+    for document in (home / "environments").glob("*/images/*/image.json"):
+        with suppress(FileNotFoundError, ValueError):
+            digests.update(json.loads(document.read_text())["layers"])
+    return digests

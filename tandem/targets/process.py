@@ -1,0 +1,198 @@
+"""`process:`: an environment on this machine, behind one address, held by a small process of its own."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ReleaseFailed
+from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
+from tandem.settings import Request, Settings, VerifySettings
+from tandem.targets import bundles, reach
+from tandem.targets.launch import living, tail
+from tandem.targets.state import FileState
+from tandem.targets.steering import reachable
+from tandem.targets.unpack import Bundle, unpack, unpacked
+from tandem.targets.verify import ask_all, failures, wait_ready
+from tandem.targets.wire import Connection
+
+GONE_LIMIT = 45.0  # seconds for an old version to end; its holder kills it after 30
+
+
+class ProcessTarget:
+    """See Target in tandem/seams.py. `home` is .tandem/, `address` what app.toml says ("127.0.0.1:8080")."""
+
+    def __init__(
+        self,
+        app: str,
+        environment: str,
+        home: Path,
+        address: str,
+        verify: VerifySettings,
+        extra: tuple[Request, ...] = (),
+    ) -> None:
+        self.home, self.address, self.verify, self.extra = home, address, verify, extra
+        self.folder = home / "environments" / f"{app}-{environment}"
+        self.states = FileState(self.folder / "state.json", app, environment)
+
+    @classmethod
+    def open(cls, settings: Settings, environment: str) -> "ProcessTarget":
+        """The target of an environment whose `target` is `process:`."""
+        table = settings.environment(environment)
+        return cls(settings.app, environment, settings.home, table.address, settings.toml.verify, table.verify.request)
+
+    def state(self) -> Versioned[State]:
+        """What the state file holds."""
+        return self.states.read()
+
+    def record(self, state: Versioned[State]) -> Versioned[State]:
+        """Write it, if nobody else did."""
+        return self.states.write(state)
+
+    def snapshot(self) -> Snapshot:
+        """The digest that serves, or that a holder which is no more was to serve; empty where nothing is."""
+        digest = reach.recorded(self.folder)["serving"]
+        return Snapshot({"digest": digest} if digest else {})
+
+    def roll_out(self, image: Image, expected: Versioned[State]) -> Iterator[Progress]:
+        """Unpack, start aside, see it ready and right, lead users to it, end the old one."""
+        with self.states.unchanged(expected.token):
+            pass
+        yield Progress(f"unpack {image.digest}", 0, 4)
+        bundle = unpack(image, self.folder / "images", self.home / "cache" / "layers")
+        yield from self._bring_in(bundle, expected, (*self.verify.request, *self.extra))
+        bundles.prune(self.home, self.folder, self.state().value, reach.recorded(self.folder)["serving"])
+
+    def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
+        """What ran then runs again, from its bundle; no registry is needed. Raises ReleaseFailed, StateChanged."""
+        digest = snapshot.content.get("digest")
+        if not isinstance(digest, str):
+            yield Progress("nothing ran before: stop what runs")
+            with self.states.unchanged(expected.token):
+                reach.stop(self.folder, keep=False)
+            return
+        bundle = unpacked(bundles.folder_of(self.folder, digest), digest)
+        if bundle is None:
+            raise ReleaseFailed(f"{digest} is not unpacked in {self.folder} any more: release it again", "environment")
+        try:
+            yield from self._bring_in(bundle, expected, ())
+        except ReleaseFailed as failure:
+            raise ReleaseFailed(f"bringing back {digest}: {failure.reason}", "environment", failure.log) from failure
+
+    def running(self) -> Running:
+        """What the holder says, or what a killed holder left running."""
+        if connection := reach.connect(self.folder):
+            with connection:
+                status = connection.ask("status")
+            versions = [version for version in (status["current"], *status["old"]) if version]
+            living_ones = [version for version in versions if version["state"] in ("running", "ending")]
+            return _running(living_ones, status["address"])
+        record = reach.recorded(self.folder)
+        return _running([app for app in record["apps"] if living(Path(app["life"]))], record["address"])
+
+    def log(self, lines: int = 50) -> str:
+        """The last lines of what serves, or else of what was started last."""
+        serving = reach.recorded(self.folder)["serving"]
+        if serving:
+            return tail(bundles.log_of(self.folder, serving), lines)
+        logs = sorted((self.folder / "logs").glob("*.log"), key=lambda log: log.stat().st_mtime)
+        return tail(logs[-1], lines) if logs else ""
+
+    def stop(self) -> None:
+        """End the holder and the app; state and bundles stay, and `resume` starts again what ran."""
+        reach.stop(self.folder, keep=True)
+
+    def resume(self) -> Iterator[Progress]:
+        """Start what should run and does not, after `stop`, a reboot or a kill; nothing where all is well."""
+        if self.running().digests and reach.connect(self.folder):
+            return
+        state = self.state()
+        digest = reach.recorded(self.folder)["serving"] or (
+            state.value.current and state.value.current.candidate.digest
+        )
+        if digest:
+            yield from self.restore(Snapshot({"digest": digest}), state)
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _bring_in(
+        self, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
+    ) -> Iterator[Progress]:
+        log = bundles.log_of(self.folder, bundle.digest)
+        with reach.holder(self.folder, self.address) as holder:
+            status = holder.ask("status")
+            at = _url(status["address"])
+            if moved := _moved(status):
+                yield Progress(moved, 1, 4)
+            if self._serves_well(status["current"], bundle.digest, at):
+                with self.states.unchanged(expected.token):
+                    _wait_for_old(holder)
+                yield Progress(f"{bundle.digest} serves at {at} already", 4, 4)
+                return
+            answer = _asked(holder, log, "start", program=bundles.program(bundle, self.folder))
+            if answer["gap"]:
+                yield Progress("the app binds its port by itself: users wait until the new one is ready", 1, 4)
+            yield Progress(f"started aside; waiting for GET {self.verify.ready}", 1, 4)
+            place, source = _url(answer["at"]), answer["source"]
+            ready = wait_ready(place, self.verify, lambda: _dead(holder.ask("status")["tried"]), source)
+            if ready.failure:
+                raise ReleaseFailed(ready.failure, "candidate", tail(log))
+            yield Progress(f"ready after {ready.seconds:.2f} s; asking {len(requests)} requests", 2, 4)
+            if wrong := failures(ask_all(place, requests, source)):
+                raise ReleaseFailed("; ".join(wrong), "candidate", tail(log))
+            with self.states.unchanged(expected.token):
+                _asked(holder, log, "promote")
+            yield Progress(f"users reach it at {at}; the old one finishes what it took", 3, 4)
+            _wait_for_old(holder)
+            yield Progress(f"only {bundle.digest} serves at {at}", 4, 4)
+
+    def _serves_well(self, current: dict[str, Any] | None, digest: str, at: str) -> bool:
+        if not current or current["digest"] != digest or current["state"] != "running":
+            return False
+        soon = self.verify.model_copy(update={"time_limit": min(5.0, self.verify.time_limit)})
+        return wait_ready(at, soon).failure is None
+
+
+def _wait_for_old(holder: Connection) -> None:
+    deadline = time.monotonic() + GONE_LIMIT
+    while old := holder.ask("status")["old"]:
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(version["pid"]) for version in old)
+            raise ReleaseFailed(f"the old version (process {pids}) does not end: kill it", "environment")
+        time.sleep(0.02)
+
+
+def _asked(holder: Connection, log: Path, do: str, **details: object) -> dict[str, Any]:
+    answer = holder.ask(do, **details)
+    if "error" in answer:
+        raise ReleaseFailed(answer["error"], answer["fault"], tail(log))
+    return answer
+
+
+def _dead(version: dict[str, Any] | None) -> str | None:
+    if version is None:
+        return "the holder knows nothing of it"
+    if version["state"] == "running":
+        return None
+    code = version["exit"]
+    if code is not None and code < 0:
+        return f"the app was ended by {signal.Signals(-code).name}"
+    return f"the app ended (exit code {code})"
+
+
+def _running(versions: list[dict[str, Any]], address: list[Any] | None) -> Running:
+    digests = tuple(dict.fromkeys(version["digest"] for version in versions))
+    return Running(digests, _url(address) if digests and address else None)
+
+
+def _url(address: list[Any]) -> str:
+    host = reachable(address[0])
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+
+
+def _moved(status: dict[str, Any]) -> str | None:
+    asked, port = status["asked"], status["address"][1]
+    if asked.rpartition(":")[2] in (str(port), "0"):
+        return None
+    return f"{asked} was taken by another program: the app answers at {_url(status['address'])}"
