@@ -3,12 +3,12 @@
 import logging
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from pathspec import GitIgnoreSpec
 
+from tandem import run
 from tandem.errors import BuildFailed
 from tandem.images import dockerignore
 from tandem.images.layers import PIECE, Entry
@@ -63,15 +63,15 @@ def _listing(source: Source) -> Iterator[str]:
             links = [name for name in folders if Path(parent, name).is_symlink()]
             yield from (Path(parent, name).relative_to(folder).as_posix() for name in [*links, *sorted(names)])
         return
-    command = ["git", "-C", source.folder, "ls-tree", "-r", "-z", "--full-tree", source.commit.id]
+    argv = ("git", "-C", source.folder, "ls-tree", "-r", "-z", "--full-tree", source.commit.id)
     environment = os.environ | {"GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"}
-    listed = subprocess.run(command, capture_output=True, env=environment, check=False)
-    if listed.returncode:
-        raise BuildFailed(f"{folder}: git cannot list {source.commit.id}: {listed.stderr.decode(errors='replace')}")
-    for line in listed.stdout.split(b"\0")[:-1]:
-        attributes, _, path = line.partition(b"\t")
-        if not attributes.startswith(b"160000 "):  # a submodule
-            yield path.decode(errors="surrogateescape")
+    try:
+        for line in run.stream(run.Command(argv, environment), b"\0"):
+            attributes, _, path = line.partition(b"\t")
+            if not attributes.startswith(b"160000 "):  # a submodule
+                yield path.decode(errors="surrogateescape")
+    except run.Failed as failed:
+        raise BuildFailed(f"{folder}: git cannot list commit {source.commit.id}: {failed}") from None
 
 
 def _dockerignore(folder: Path) -> dockerignore.Dockerignore:

@@ -1,0 +1,102 @@
+"""pip as a program: wheels for the image's platform, and nothing of an index's secrets in what is shown.
+
+The user's own pip.conf, netrc and PIP_* variables are pip's to read: that is how a private index works. Options of
+a requirements file reach pip in a file that only its owner reads, never by argv.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from tandem import run
+from tandem.errors import BuildFailed, TandemError, Unreachable
+from tandem.images.interpreter import Interpreter
+from tandem.images.requirements import Line, Requirements
+
+TIME_LIMIT = 1800.0
+WHEELS = ("--only-binary=:all:", "--no-input", "--progress-bar=off", "--disable-pip-version-check", "--quiet")
+
+# What a pip.conf or the environment may say for another purpose, and what would send wheels elsewhere.
+OURS = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
+NOT_OURS = frozenset(
+    f"PIP_{option}"
+    for option in (
+        *("TARGET", "PREFIX", "ROOT", "DEST", "REPORT", "DRY_RUN", "QUIET", "VERBOSE", "LOG"),
+        *("PLATFORM", "PYTHON_VERSION", "IMPLEMENTATION", "ABI", "NO_BINARY", "REQUIREMENT", "EDITABLE", "NO_DEPS"),
+    )
+)
+
+
+def download(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter, folder: Path) -> None:
+    """Put the wheel of every locked line into `folder`, its hash checked by pip.
+
+    Raises BuildFailed with pip's reason, Unreachable where the index did not answer.
+    """
+    if lines:
+        written = [*requirements.options, *(line.text for line in lines)]
+        hashed = ("--require-hashes", "--no-deps", "--dest", str(folder))
+        _pip(("download", *WHEELS, *hashed, *_platform(interpreter)), written, (), interpreter)
+
+
+def report(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter) -> str:
+    """What pip would install there for unlocked lines: its installation report, JSON. Raises as `download`."""
+    with tempfile.TemporaryDirectory(prefix="tandem-pip-") as scratch:
+        file = Path(scratch, "report.json")
+        where = ("--ignore-installed", "--dry-run", "--report", str(file), "--target", str(Path(scratch, "target")))
+        constraints = [line.text for line in requirements.constraining(interpreter)]
+        written = [*requirements.options, *(line.text for line in lines)]
+        _pip(("install", *WHEELS, *where, *_platform(interpreter)), written, constraints, interpreter)
+        return file.read_text(encoding="utf-8")
+
+
+def _platform(interpreter: Interpreter) -> tuple[str, ...]:
+    """This machine's own wheels where the image runs on its interpreter, else those of the image's platform."""
+    if interpreter.host:
+        return ()
+    tags = (word for tag in interpreter.platforms() for word in ("--platform", tag))
+    return ("--implementation", "cp", "--python-version", interpreter.version, *tags)
+
+
+def _pip(arguments: tuple[str, ...], lines: list[str], constraints: list[str] | tuple[()], for_: Interpreter) -> None:
+    environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS} | OURS
+    with tempfile.TemporaryDirectory(prefix="tandem-pip-") as scratch:
+        file, bounds = Path(scratch, "requirements.txt"), Path(scratch, "constraints.txt")
+        file.write_text("\n".join(lines), encoding="utf-8")
+        bounds.write_text("\n".join(constraints), encoding="utf-8")
+        argv = (sys.executable, "-m", "pip", *arguments, "--requirement", str(file), "--constraint", str(bounds))
+        finished = run.run(run.Command(argv, environment, cwd=scratch, time_limit=TIME_LIMIT))
+    if finished.code or finished.timed_out:
+        raise _failure(finished, for_)
+
+
+def _failure(finished: run.Finished, interpreter: Interpreter) -> TandemError:
+    """The error that says what to do about what pip printed."""
+    output = without_secrets(finished.output)
+    last = "\n".join(output.splitlines()[-12:])
+    missing = re.search(r"No matching distribution found for ([^\s(]+)", output)
+    if finished.timed_out:
+        return Unreachable(f"pip did not end within {TIME_LIMIT:.0f} s:\n{last}")
+    if re.search(r"connection broken by|Connection aborted|Max retries|timed out|HTTP error (429|5\d\d)", output):
+        return Unreachable(f"the package index did not answer pip:\n{last}")
+    if re.search(r"No space left on device|Errno 28", output):
+        return BuildFailed(f"no space left for wheels in {os.environ.get('TMPDIR', 'the temporary folder')}:\n{last}")
+    if "No module named pip" in output:
+        return BuildFailed(f"{sys.executable} has no pip: run '{sys.executable} -m ensurepip'")
+    if re.search(r"(40[13]) (Client )?Error|HTTP error 40[13]", output):
+        return BuildFailed(f"the package index refused pip: give it credentials in pip.conf or netrc:\n{last}")
+    if "DO NOT MATCH THE HASHES" in output:
+        return BuildFailed(f"a wheel is not the one that was locked: lock again, or find out who changed it:\n{last}")
+    if missing:
+        return BuildFailed(
+            f"no wheel of {missing[1]} for {interpreter.identity} on the index (a source distribution alone is not "
+            f"enough): choose a version that has one, or build it there with 'pip wheel {missing[1]}' and name the "
+            f"wheel's folder by --find-links in the requirements file:\n{last}"
+        )
+    return BuildFailed(f"pip could not get the wheels for {interpreter.identity} (exit code {finished.code}):\n{last}")
+
+
+def without_secrets(text: str) -> str:
+    """pip's output without what stands before an @ or behind a ? in its addresses: passwords, signatures."""
+    return re.sub(r"(\w+://[^\s?#'\"<>]*)\?[^\s#'\"<>]*", r"\1?****", run.without_secrets(text))
