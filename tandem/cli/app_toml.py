@@ -1,0 +1,87 @@
+"""The app.toml that `tandem init` writes: every key, explained in the reference's own words."""
+
+from tandem.cli.survey import Survey, quoted
+
+TEXT = """\
+# How {app} is tested, built and released. Written by 'tandem init' from what the repository holds: correct it freely.
+# Keys that are commented out show their default. No secret stands here: `credentials` names where one is.
+# Times are seconds or texts like "90s", "10m", "2h". Relative paths start at the folder that holds deployments/.
+
+[source]
+repository = "."               # "." is this repository; else a git URL: https://…, ssh://…, git@host:path, file:///…
+branch = {branch}                # the app's line of history: first parents of this branch, newest first
+# paths = []                   # only commits that touch these are new to this app; [] means every commit
+# credentials = {{ env = "GIT_TOKEN" }}   # or {{ block = "secret/git-token" }}: a token for a private https repository
+
+[test]                         # the app's own tests, run before anything is built
+command = {test_command}   # one command line, or a list of words; not run by a shell
+requirements = {test_requirements}   # installed into a virtual environment of their own
+# time_limit = "10m"           # then the whole process group is killed, and the tests have failed
+# model = false                # put the model's files on disk and their folder into MODEL_DIR
+# variables = []               # names of environment variables that the tests may see; all others are withheld
+
+[model]
+store = "file://.tandem/models"   # file:///path; azure-blob:https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX; s3://bucket/prefix
+name = {app_quoted}
+# newest = "published"         # "published": what 'tandem publish' stored last; "modified": what lies there, last changed
+# require = []                 # over the metrics that the publisher gave; a model that fails one never rides
+# formats = ["onnx", "safetensors", "json", "txt"]   # what may ride: formats that hold no code; name others at your own risk
+# path = "/model"              # where the model's files stand in the image
+# credentials = {{ block = "azure-blob-storage-credentials/models" }}   # default: the environment's or the cloud's identity
+
+[image]
+# builder = "assemble"         # "assemble": base + wheels + files, no daemon; "docker": your Dockerfile, by a Docker daemon
+base = "none"                  # an image by digest, or "none": this machine's Python, and only the process: target
+{requirements}   # hash-locked for images that are the same bit for bit; an unlocked file works too
+files = ["**"]                 # the app's files, .dockerignore honoured; they keep their paths below workdir
+# {{model}}, {{port}} and {{listen}} stand for the model's folder, the port, and fd://N or 0.0.0.0:PORT
+command = {command}
+env = {env}
+# workdir = "/app"
+# user = 10001                 # a numeric user id, not root's
+port = {port}
+# platform = "linux/amd64"     # or linux/arm64
+# dockerfile = "Dockerfile"    # for builder = "docker"
+registry = {registry}   # oci:folder, or host[:port]/repository
+# credentials = {{ block = "docker-registry-credentials/acr" }}
+
+[verify]                       # how Tandem knows, from outside, that the app works: on each image, and on each release
+ready = {ready}   # answers 200 when the app can serve
+# time_limit = "60s"           # from start to ready
+
+# A request and what makes its answer right: one that only the right model answers rightly finds the most.
+# [[verify.request]]
+# path = "/score"
+# body = {{ input = "…" }}
+# status = 200
+# json = {{ "/result/0" = "7" }}   # JSON Pointers (RFC 6901) into the answer, and what must stand there
+# contains = "text"            # a text that the answer's body must hold
+# within = "10s"
+
+[environments.local]
+target = "process:"            # process:; kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
+address = "127.0.0.1:8080"     # process: where the app answers; taken by another program: the next free port, and it says so
+# after = "staging"            # only what was verified in that environment may come here
+# approval = true              # a person must approve each candidate first
+# [[environments.local.verify.request]]   # requests beyond those above, for this environment only
+# path = "/version"
+"""
+
+
+def text(found: Survey) -> str:
+    """deployments/APP/app.toml for what was found."""
+    requirements = f"requirements = {quoted(found.requirements)}" if found.requirements else '# requirements = "…"'
+    pairs = ", ".join(f"{name} = {quoted(value)}" for name, value in found.env.items())
+    return TEXT.format(
+        app=found.app,
+        app_quoted=quoted(found.app),
+        branch=quoted(found.branch),
+        test_command=quoted(found.test_command),
+        test_requirements=quoted(list(found.test_requirements)),
+        requirements=requirements,
+        command=quoted(list(found.command)),
+        env=f"{{ {pairs} }}" if pairs else "{}",
+        port=found.port,
+        registry=quoted(f"oci:.tandem/registry/{found.app}"),
+        ready=quoted(found.ready),
+    )
