@@ -108,17 +108,16 @@ def put_on(image: Image, model: ModelLayers, annotations: Mapping[str, str], cre
 
 def packed(files: Sequence[Blob]) -> list[tuple[Blob, ...]]:
     """Which files share a layer: the same for the same files, in whatever order they come."""
-    packs: list[tuple[Blob, ...]] = []
-    pack: tuple[Blob, ...] = ()
-    for file in sorted(files, key=lambda file: file.name):
-        if file.size >= LARGE:
-            packs.append((file,))
-            continue
-        if pack and sum(each.size for each in pack) + file.size > PACK:
+    by_name = sorted(files, key=lambda file: file.name)
+    packs: list[list[Blob]] = [[file] for file in by_name if file.size >= LARGE]
+    pack, room = list[Blob](), 0
+    for file in (file for file in by_name if file.size < LARGE):
+        if file.size > room or not pack:
+            pack, room = [], PACK
             packs.append(pack)
-            pack = ()
-        pack = (*pack, file)
-    return sorted([*packs, pack] if pack else packs, key=lambda pack: pack[0].name)
+        pack.append(file)
+        room -= file.size
+    return sorted(map(tuple, packs), key=lambda pack: pack[0].name)
 
 
 class _Load:
