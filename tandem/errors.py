@@ -48,7 +48,11 @@ class SourceError(TandemError):
 
 
 class SuiteFailed(TandemError):
-    """The app's own tests did not pass."""
+    """The app's own tests did not pass; `report` is the SuiteReport where they began."""
+
+    def __init__(self, message: str, report: object = None) -> None:
+        super().__init__(message)
+        self.report = report
 
 
 class ModelError(TandemError):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tandem.errors import Unreachable
+from tandem.errors import SourceError, Unreachable
 
 
 @contextlib.contextmanager
@@ -49,6 +49,20 @@ def run_folder(parent: Path, name: str) -> Iterator[Path]:
         remove(folder)
         Path(own.name).unlink(missing_ok=True)
         own.close()
+
+
+def private_temporary() -> Path:
+    """A folder for runs outside the user's repository, whose settings tests would find by looking upwards.
+
+    It is this user's alone. Raises SourceError where somebody else has made it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"tandem-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise SourceError(f"{folder} is not a folder of this user alone: remove it, or set TMPDIR to another place")
+    return folder
 
 
 def remove(folder: Path) -> None:
