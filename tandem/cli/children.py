@@ -88,6 +88,36 @@ def stop(root: Path, name: str, patience: float = 15.0) -> bool:
     raise TandemError(f"{name} (process {child.pid}) does not end, not even by SIGKILL: see 'ps -p {child.pid}'")
 
 
+def end_other(pid: int, variable: str, patience: float = 5.0) -> bool:
+    """End a process that is not ours to wait for, if `variable` ("NAME=value") stands in its environment."""
+    if variable not in _surroundings(pid):
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(os.getpgid(pid), number)
+        deadline = time.monotonic() + patience
+        while variable in _surroundings(pid):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        else:
+            return True
+    return True
+
+
+def _surroundings(pid: int) -> list[str]:
+    """A process's words and environment: [] where it is gone, or somebody else's."""
+    file = Path(f"/proc/{pid}/environ")
+    if Path("/proc/self/environ").exists():
+        with suppress(OSError):
+            return file.read_text(errors="replace").split("\0")
+        return []
+    listed = subprocess.run(
+        ["ps", "eww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return listed.stdout.split()
+
+
 def last_words(root: Path, name: str, lines: int = 15) -> str:
     """The end of the child's log."""
     with suppress(FileNotFoundError):

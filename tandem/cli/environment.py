@@ -61,6 +61,7 @@ def prepare(root: Path, environ: MutableMapping[str, str] | None = None) -> Serv
     found = server(root, environ)
     if found is None or found.ours:
         environ.setdefault("PREFECT_HOME", str(home(root)))
+        home(root).mkdir(parents=True, exist_ok=True)
     if found is None:
         environ.update(LEASES, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true", PREFECT_SERVER_LOGGING_LEVEL="ERROR")
     else:

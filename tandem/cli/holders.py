@@ -1,22 +1,36 @@
-"""Ending what process: environments run."""
+"""Ending and starting again what process: environments run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tandem.errors import TandemError
 from tandem.settings import Settings
 from tandem.targets import open_target
+from tandem.targets.process import ProcessTarget
+
+Say = Callable[[str], None]
 
 
-def end_all(root: Path, apps: Sequence[str], say: Callable[[str], None]) -> None:
+def end_all(root: Path, apps: Sequence[str], say: Say) -> None:
     """End the app and its holder in every environment whose target is this machine's own processes."""
-    for app in apps:
-        settings = Settings.load(app, root)
-        for name, environment in settings.toml.environments.items():
-            if environment.target.startswith("process:"):
-                target = open_target(settings, name)
-                stop = getattr(target, "stop", None)
-                if stop is None:
-                    raise TandemError(f"{app} in {name}: the target {environment.target} cannot be ended from here")
-                stop()
-                say(f"{app} in {name}: ended")
+    for name, target in _targets([Settings.load(app, root) for app in apps]):
+        target.stop()
+        say(f"{name}: ended")
+
+
+def resume_all(everything: Sequence[Settings], say: Say) -> None:
+    """Start again, after a reboot or a stop, what ran; nothing where it still runs, or nothing ever did."""
+    for name, target in _targets(everything):
+        try:
+            for progress in target.resume():
+                say(f"{name}: {progress.message}")
+        except TandemError as error:  # one broken app must not keep the server from starting
+            say(f"{name}: not started again: {error}")
+
+
+def _targets(everything: Sequence[Settings]) -> Iterator[tuple[str, ProcessTarget]]:
+    for settings in everything:
+        for name in settings.toml.environments:
+            target = open_target(settings, name)
+            if isinstance(target, ProcessTarget):
+                yield f"{settings.app} in {name}", target

@@ -15,10 +15,12 @@ def up() -> None:
     Example: tandem up
     """
     from tandem.cli import up as machine
+    from tandem.cli.holders import resume_all
     from tandem.settings import find_root
 
     root = find_root()
-    server = machine.up(root, chosen(""), typer.echo)
+    server = machine.up(root, everything := chosen(""), typer.echo)
+    resume_all(everything, typer.echo)
     typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'logs'} · end: tandem down")
 
 

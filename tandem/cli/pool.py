@@ -1,6 +1,7 @@
 """What a Prefect server must hold before the first run: work pool, queues, limits, the watch over silent runs."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from tandem.cli.deployments import BUILDS, POOL
@@ -81,8 +82,17 @@ def worker_polls(api: Api, name: str, since: datetime) -> bool:
     )
 
 
-def end_runs(api: Api) -> list[str]:
-    """Mark the pool's unfinished runs as crashed, when its worker is gone with them; their names.
+@dataclass(frozen=True)
+class Cut:
+    """A run that was cut short: its process may still be there when its worker was killed."""
+
+    id: str
+    name: str
+    pid: int | None
+
+
+def end_runs(api: Api) -> list[Cut]:
+    """Mark the pool's unfinished runs as crashed, when its worker is gone; which they were.
 
     Runs that only wait are left: the next worker takes them.
     """
@@ -91,8 +101,9 @@ def end_runs(api: Api) -> list[str]:
         "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}},
     }
     found = api.post("flow_runs/filter", query)
-    names = []
+    cut = []
     for run in found if isinstance(found, list) else []:
         runs.crashed(str(run["id"]), "The worker was ended by 'tandem down'.", api)
-        names.append(f"{run['name']} ({run['id']})")
-    return names
+        pid = str(run.get("infrastructure_pid") or "").rpartition(":")[2]
+        cut.append(Cut(str(run["id"]), str(run["name"]), int(pid) if pid.isdigit() else None))
+    return cut

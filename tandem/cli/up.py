@@ -51,8 +51,10 @@ def down(root: Path, say: Say) -> None:
             say("worker: ended")
         if found and found.ours:
             with_runs = connect({"PREFECT_API_URL": found.url}, patience=5)
-            for name in pool.end_runs(with_runs):
-                say(f"run {name}: cut short, marked as crashed")
+            for cut in pool.end_runs(with_runs):
+                if cut.pid and children.end_other(cut.pid, f"PREFECT__FLOW_RUN_ID={cut.id}"):
+                    say(f"run {cut.name}: its worker was gone, ended")
+                say(f"run {cut.name} ({cut.id}): cut short, marked as crashed")
         if children.stop(root, "server"):
             say("server: ended")
         (root / ".tandem" / "up.json").unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+# `make demo` shows the whole line on this machine; `make test` is what every change must pass.
+PYTHON ?= python3
+PIP = .venv/bin/pip --disable-pip-version-check --quiet
+LOCK = .tandem/venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+.PHONY: demo stop test check lock docs clean
+
+demo: .venv/tandem.installed  ## from a clone to an answered digit
+	@sh scripts/demo.sh
+
+stop:  ## end everything that the demo left running
+	@if [ -x .venv/bin/tandem ]; then .venv/bin/tandem down --everything; else echo "nothing runs"; fi
+
+test: check  ## everything that must pass
+	.venv/bin/pytest -n 2
+
+check: .venv/dev.installed  ## style, types, the arrows between packages
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.venv/tandem.installed: requirements/tandem.txt pyproject.toml
+	@sh scripts/need.sh $(PYTHON)
+	@echo "── Install what Tandem needs into .venv (once)"
+	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
+	@$(PIP) install --require-hashes -r requirements/tandem.txt
+	@$(PIP) install --no-deps --editable .
+	@touch $@
+
+.venv/dev.installed: requirements/dev.txt pyproject.toml
+	@sh scripts/need.sh $(PYTHON)
+	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --editable .
+	@touch .venv/tandem.installed $@
+
+lock: .tandem/venvs/lock/bin/uv  ## the newest versions that fit, into every locked file
+	$(LOCK) --upgrade pyproject.toml -o requirements/tandem.txt
+	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/dev.txt
+	for file in app/*requirements.in; do $(LOCK) --upgrade $$file -o $${file%.in}.txt; done
+
+.tandem/venvs/lock/bin/uv:
+	$(PYTHON) -m venv .tandem/venvs/lock
+	.tandem/venvs/lock/bin/pip --disable-pip-version-check --quiet install uv
+
+docs: .venv/tandem.installed  ## the reference that is generated from the code
+	.venv/bin/python scripts/commands_md.py > docs/commands.md
+
+clean: stop  ## back to a fresh clone
+	rm -rf .venv .tandem *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache
