@@ -1,7 +1,7 @@
 """The seams' backends for an app's settings; Prefect's blocks are resolved here and handed on as plain values."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -13,7 +13,7 @@ from tandem.errors import NotInRegistry, SettingsError
 from tandem.images import open_builder
 from tandem.manifests import image_of
 from tandem.models import open_store
-from tandem.records import Image
+from tandem.records import Descriptor, Image
 from tandem.registries import open_registry
 from tandem.seams import Builder, Registry, Store, Target
 from tandem.settings import NAME, Credentials, Settings
@@ -40,9 +40,10 @@ def registry(settings: Settings) -> Registry:
     return open_registry(settings.toml.image.registry, settings.root)
 
 
-def builder(settings: Settings) -> Builder:
-    """What makes the app image."""
-    return open_builder(settings.toml.image, settings.root, open_base(settings))
+def builder(settings: Settings, remembered: Mapping[str, Descriptor]) -> Builder:
+    """What makes the app image; `remembered` are the layers of packages in earlier ones."""
+    wish = settings.toml
+    return open_builder(wish.image, settings.root, open_base(settings), model=wish.model.path, remembered=remembered)
 
 
 def open_base(settings: Settings) -> Callable[[str], Registry]:

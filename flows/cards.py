@@ -8,9 +8,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL
-from tandem.images.carry import ModelLayers
 from tandem.targets.trial import Trial
 
+from tandem.images.carry import ModelLayers
 from tandem.records import Candidate, Commit, Image, Model, State
 from tandem.settings import Settings
 from tandem.source import SuiteReport
@@ -41,7 +41,7 @@ def candidate(
         "size": f"{size / 1e6:,.1f} MB in {len(image.manifest.layers)} layers",
         "reused": f"{sum(layer.size for layer in layers.reused) / 1e6:,.1f} MB of the model",
         "carried": f"{sum(layer.size for layer in layers.carried) / 1e6:,.1f} MB of the model",
-        "the app's tests": escape(str(report)),
+        "the app's tests": escape(f"{report.counts or 'passed'} in {report.seconds:.1f} s"),
         "the image's trial": escape(str(trial)),
     }
     lines = "\n".join(f"| {name} | {value} |" for name, value in card.items())

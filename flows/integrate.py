@@ -1,15 +1,16 @@
 """integrate: a commit and a model become one tested image in the registry."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prefect import flow, get_run_logger
-from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.targets.trial import Trial, try_image
 
+from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.models import checked
 from tandem.models.kept import on_disk
-from tandem.records import Candidate, Image, Pair, Source
+from tandem.records import Candidate, Descriptor, Image, Pair, Source
 from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
 
@@ -44,22 +45,29 @@ def run_tests(settings: Settings, source: Source, chosen: Ingredients) -> SuiteR
     """The app's own tests, with the model's files where they ask for them. Raises SuiteFailed."""
     wish, formats = settings.toml.test, settings.toml.model.formats
     folder = on_disk(checked(chosen.model, formats), settings.home / "cache" / "models") if wish.model else None
-    report = run_suite(source, wish, settings.home, folder, get_run_logger().info)
+    model = str(folder) if folder else None
+    report = run_suite(source, wish, settings.home, model, get_run_logger().info, os.environ)
     cards.tests(settings, report)
     return report
 
 
+@stage("remember layers", network=True)
+def remember_layers(settings: Settings, chosen: Ingredients) -> Mapping[str, Descriptor]:
+    """What earlier candidates' layers hold, so that nothing travels twice."""
+    return proof.remembered(backends.registry(settings), chosen.pair)
+
+
 @stage("fetch model", network=True)
-def fetch_model(settings: Settings, chosen: Ingredients) -> ModelLayers:
+def fetch_model(settings: Settings, chosen: Ingredients, known: Mapping[str, Descriptor]) -> ModelLayers:
     """The model's files, from the store into the registry, as layers; what is there already is not moved."""
-    registry, model = backends.registry(settings), checked(chosen.model, settings.toml.model.formats)
-    return carry_layers(model, settings.toml.model.path, registry, proof.remembered(registry, chosen.pair))
+    wish = settings.toml.model
+    return carry_layers(checked(chosen.model, wish.formats), wish.path, backends.registry(settings), known)
 
 
 @stage("build image", network=True)
-def build_image(settings: Settings, source: Source) -> Image:
+def build_image(settings: Settings, source: Source, known: Mapping[str, Descriptor]) -> Image:
     """Base + dependencies + code, without the model."""
-    return backends.builder(settings).build(source, settings.toml.image, backends.registry(settings))
+    return backends.builder(settings, known).build(source, settings.toml.image, backends.registry(settings))
 
 
 @stage("push image", network=True)
@@ -102,9 +110,10 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
         get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
         return candidate
     with checked_out(settings, chosen) as source:
-        model_layers = fetch_model.submit(settings, chosen)  # gigabytes travel while the tests run
+        known = remember_layers(settings, chosen)
+        model_layers = fetch_model.submit(settings, chosen, known)  # gigabytes travel while the tests run
         report = run_tests(settings, source, chosen)
-        app_image = build_image(settings, source)
+        app_image = build_image(settings, source, known)
     layers = model_layers.result()
     image = push_image(settings, chosen, app_image, layers)
     trial = test_image(settings, image)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from tandem.images.carry import ModelLayers, remember
 from tandem.targets.trial import Trial
 
 from tandem.documents import canonical, dump
+from tandem.images.carry import ModelLayers, remember
+from tandem.images.packages import ANNOTATION as PACKAGES
 from tandem.manifests import manifest_bytes
 from tandem.records import Descriptor, Image, Pair
 from tandem.registries import evidence
@@ -16,9 +17,7 @@ from tandem.source import SuiteReport
 from . import backends
 from .ingredients import Ingredients
 
-TESTS = "application/vnd.tandem.tests.v1+json"
 TRIAL = "application/vnd.tandem.trial.v1+json"
-PROVENANCE = "application/vnd.tandem.provenance.v1+json"
 
 
 def annotations(settings: Settings, chosen: Ingredients) -> dict[str, str]:
@@ -41,7 +40,13 @@ def remembered(registry: Registry, pair: Pair) -> Mapping[str, Descriptor]:
     same = [tag for tag in tags if tag.split("-")[1] == pair.model[:12]]
     others = {tag.split("-")[1]: tag for tag in tags}
     images = [backends.image(registry, tag) for tag in (same[:1] or list(others.values())[-3:])]
-    return remember([image.manifest for image in images])
+    packages = {
+        layer.annotations[PACKAGES]: layer
+        for image in images
+        for layer in image.manifest.layers
+        if PACKAGES in layer.annotations
+    }
+    return {**remember([image.manifest for image in images]), **packages}
 
 
 def attach(
@@ -49,9 +54,9 @@ def attach(
 ) -> None:
     """Attach what was found out about this image to its digest: tests, trial, what it was made of."""
     facts = {
-        TESTS: dump(report),
+        evidence.TESTS: dump(report),
         TRIAL: dump(trial),
-        PROVENANCE: canonical(
+        evidence.PROVENANCE: canonical(
             {
                 "app": settings.app,
                 "repository": settings.toml.source.repository,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from tandem.models import checked, facts_of, files_of, meets
-from tandem.records import Facts, Model
+from tandem.models import checked_files, facts_of, files_of, meets
+from tandem.records import Model
 from tandem.settings import Settings
 
 from . import backends, cards
@@ -17,9 +17,7 @@ from .stages import stage
 def publish_model(settings: Settings, directory: Path, by: str) -> Model:
     """Check the files' formats and store them; changes nothing where this version is there already."""
     wish, files = settings.toml.model, files_of(directory)
-    facts: Facts = facts_of(files)
-    guarded = checked(Model(wish.name, "", tuple(files), facts), wish.formats)
-    return backends.store(settings).publish(wish.name, guarded.files, facts, by)
+    return backends.store(settings).publish(wish.name, checked_files(files, wish.formats), facts_of(files), by)
 
 
 @flow(flow_run_name="{app}: {directory}", description="Publish a folder of files as the app's newest model.")

@@ -1,5 +1,7 @@
 """release: the newest good candidate comes into an environment, or what ran before stays, for good."""
 
+from typing import cast
+
 from prefect import flow, get_run_logger, runtime
 from prefect.states import Completed
 
@@ -85,7 +87,7 @@ def bring_in(
     return state.value.history[0]
 
 
-def nothing_to_release(why: str) -> None:
-    """The run is Completed, and says why nothing was released."""
+def nothing_to_release(why: str) -> Release | None:
+    """The run is Completed, and says why nothing was released: Prefect takes a returned state for the run's own."""
     get_run_logger().info(why)
-    return Completed(message=why, data=None)
+    return cast(Release, Completed(message=why, data=None))

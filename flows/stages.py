@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-from prefect import get_run_logger, task
+from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State as PrefectState
 from prefect.client.schemas.objects import TaskRun
@@ -19,6 +19,8 @@ from tandem.targets.verify import verify_address
 
 from . import backends, cards
 
+P = ParamSpec("P")
+R = TypeVar("R")
 TRIES = 5  # at a state that others change too
 
 
@@ -27,7 +29,7 @@ def worth_retrying(_task: object, _run: TaskRun, state: PrefectState[Any]) -> bo
     return isinstance(state.result(raise_on_failure=False), Unreachable)
 
 
-def stage(name: str, network: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def stage(name: str, network: bool = False) -> Callable[[Callable[P, R]], Task[P, R]]:
     """A task by the name that people see; one that touches a network is tried again, with backoff and jitter."""
     retries: dict[str, Any] = {
         "retries": 3,
@@ -35,7 +37,8 @@ def stage(name: str, network: bool = False) -> Callable[[Callable[..., Any]], An
         "retry_jitter_factor": 0.5,
         "retry_condition_fn": worth_retrying,
     }
-    return task(name=name, cache_policy=NO_CACHE, persist_result=False, **(retries if network else {}))
+    options = {"name": name, "cache_policy": NO_CACHE, "persist_result": False, **(retries if network else {})}
+    return task(**options)
 
 
 @stage("roll out")
