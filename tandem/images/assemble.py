@@ -17,7 +17,7 @@ from tandem.images.files import app_files
 from tandem.images.layers import MEDIA_TYPE, layer_blob
 from tandem.images.packages import choose, packages_layer
 from tandem.images.requirements import Requirements, read
-from tandem.manifests import CONFIG
+from tandem.manifests import CONFIG, blob_of
 from tandem.records import Blob, Descriptor, Image, ImageManifest, Source
 from tandem.seams import Registry
 from tandem.settings import ImageSettings
@@ -46,7 +46,7 @@ class Assemble:
             ("the app's files", registry.write(_hashed(files), MEDIA_TYPE)),
         )
         content = config_bytes(app_config(base, layers, source.commit, image, self.model))
-        config = registry.write(_blob("config.json", content), CONFIG)
+        config = registry.write(blob_of(content, "config.json"), CONFIG)
         annotations = {
             "org.opencontainers.image.created": source.commit.time.isoformat(),
             "org.opencontainers.image.revision": source.commit.id,
@@ -77,7 +77,3 @@ def _hashed(blob: Blob) -> Blob:
     for piece in blob.open(0):
         passed.update(piece)
     return Blob(blob.name, blob.size, passed.hexdigest(), blob.open)
-
-
-def _blob(name: str, content: bytes) -> Blob:
-    return Blob(name, len(content), hashlib.sha256(content).hexdigest(), lambda offset: iter([content[offset:]]))

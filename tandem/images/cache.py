@@ -23,17 +23,16 @@ def alone(folder: Path, key: str) -> Iterator[None]:
 
 
 @contextmanager
-def new_folder(final: Path) -> Iterator[Path]:
-    """A folder to fill that gets its name when all went well; what a killed run left of it goes first."""
-    scratch = final.with_name(f".{final.name}.new")
-    with told(final.parent):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+def scratch(folder: Path, key: str) -> Iterator[Path]:
+    """An empty folder that only its owner reads, gone afterwards; what a killed run left there goes first."""
+    fresh = folder / f".{key}.new"
+    with told(folder):
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
         try:
-            yield scratch
-            scratch.rename(final)
+            yield fresh
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def used(folder: Path, key: str) -> None:

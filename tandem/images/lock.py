@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ def lock(requirements: Path, platform: str, python: str) -> str:
     machine = MACHINES[platform.removeprefix("linux/")]
     like_own = (own.system, own.machine, own.minor) == ("linux", machine, python)
     interpreter = own if like_own else Interpreter(f"{python}.0", "linux", machine, ("glibc", 2, 28))
-    lines = resolve(read(requirements, requirements.parent), interpreter)
+    with tempfile.TemporaryDirectory(prefix="tandem-lock-") as scratch:
+        lines = resolve(read(requirements, requirements.parent), interpreter, Path(scratch))
     return f"# locked by Tandem for {platform}, Python {python}, from {requirements.name}\n{text(lines)}"
 
 
@@ -37,7 +39,7 @@ def text(lines: tuple[Line, ...]) -> str:
     return "".join(line.text.replace(" --hash=", " \\\n    --hash=") + "\n" for line in lines)
 
 
-def resolve(requirements: Requirements, interpreter: Interpreter) -> tuple[Line, ...]:
+def resolve(requirements: Requirements, interpreter: Interpreter, scratch: Path) -> tuple[Line, ...]:
     """Every package that these requirements need there, pinned and hashed, as the index has them now.
 
     pip evaluates the markers of what it finds against the Python that runs it. Where that is not the image's, each
@@ -45,7 +47,7 @@ def resolve(requirements: Requirements, interpreter: Interpreter) -> tuple[Line,
     """
     wanted = requirements.applying(interpreter)
     for _ in range(ROUNDS):
-        found = _items(json.loads(pip.report(wanted, requirements, interpreter)))
+        found = _items(json.loads(pip.report(wanted, requirements, interpreter, scratch)))
         if interpreter.compatible():
             return _sorted(_line(item) for item in found.values())
         needed, missing = _closure(requirements.applying(interpreter), found, interpreter)

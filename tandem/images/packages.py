@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
 from tandem.images.lock import resolve, text
 from tandem.images.requirements import Line, Requirements
 from tandem.images.unpack import Tree
+from tandem.manifests import blob_of
 from tandem.records import Blob, Descriptor
 from tandem.seams import Registry
 
@@ -57,13 +57,15 @@ def choose(requirements: Requirements, interpreter: Interpreter, python: str, fo
         return Packages(requirements, requirements.applying(interpreter), interpreter, python)
     asked = [line.text for line in (*requirements.applying(interpreter), *requirements.constraining(interpreter))]
     seen = "\n".join((FORM, interpreter.identity, *asked, *requirements.options))
-    file = folder / "locks" / f"{hashlib.sha256(seen.encode()).hexdigest()}.json"
+    locks, key = folder / "locks", hashlib.sha256(seen.encode()).hexdigest()
     log.warning("the requirements are not locked: this image is as reproducible as the package index is")
-    if (known := cache.read(file)) is None:
-        lines = resolve(requirements, interpreter)
-        known = json.dumps([(str(line.requirement), line.hashes) for line in lines]).encode()
-        cache.keep(file, known)
-        log.info("resolved %d packages; they stay as they are until the requirements change", len(lines))
+    with cache.alone(locks, key):
+        if (known := cache.read(locks / f"{key}.json")) is None:
+            with cache.scratch(locks, key) as scratch:
+                lines = resolve(requirements, interpreter, scratch)
+            known = json.dumps([(str(line.requirement), line.hashes) for line in lines]).encode()
+            cache.keep(locks / f"{key}.json", known)
+            log.info("resolved %d packages; they stay as they are until the requirements change", len(lines))
     lines = tuple(Line.of(requirement, hashes) for requirement, hashes in json.loads(known))
     return Packages(requirements, lines, interpreter, python)
 
@@ -83,9 +85,9 @@ def packages_layer(
     def made() -> Blob:
         with cache.alone(trees, key):
             if not (trees / key).exists():
-                _make(packages, trees / key)
+                _make(packages, trees)
             cache.used(trees, key)
-        return layer_blob(_entries(packages, trees / key / "venv"), "packages.tar")
+        return layer_blob(_entries(packages, trees / key), "packages.tar")
 
     known = load(Descriptor, content) if (content := cache.read(note)) else remembered.get(key)
     if known is not None:
@@ -100,21 +102,18 @@ def packages_layer(
     return written
 
 
-def _make(packages: Packages, final: Path) -> None:
-    with cache.new_folder(final) as scratch:
-        wheels, venv = scratch / "wheels", scratch / "venv"
-        wheels.mkdir()
-        pip.download(packages.lines, packages.requirements, packages.interpreter, wheels)
-        tree = Tree(venv, packages.interpreter.minor)
-        site = venv / "lib" / f"python{tree.python}" / "site-packages"
-        site.mkdir(parents=True)
+def _make(packages: Packages, trees: Path) -> None:
+    with cache.scratch(trees, packages.key) as scratch:
+        wheels = pip.download(packages.lines, packages.requirements, packages.interpreter, scratch)
+        tree = Tree(scratch / "venv", packages.interpreter.minor)
+        tree.site.mkdir(parents=True)
         for wheel in sorted(wheels.iterdir()):
             tree.unpack(wheel)
         for one, other in sorted(tree.replaced):
             log.warning("%s and %s both hold some files: those of the latter are in the image", one, other)
-        (venv / "requirements.lock").write_text(_evidence(packages.lines, wheels), encoding="utf-8")
-        shutil.rmtree(wheels)
-        _compile(packages.interpreter, site)
+        (tree.folder / "requirements.lock").write_text(_evidence(packages.lines, wheels), encoding="utf-8")
+        _compile(packages.interpreter, tree.site)
+        tree.folder.rename(trees / packages.key)
 
 
 def _evidence(lines: tuple[Line, ...], wheels: Path) -> str:
@@ -139,6 +138,8 @@ def _compile(interpreter: Interpreter, site: Path) -> None:
     if interpreter.minor != own:
         log.info("packages without byte code: Tandem runs on Python %s, the image on %s", own, interpreter.minor)
         return
+    if next(site.rglob("*.py"), None) is None:
+        return
     argv = [sys.executable, "-I", bytecode.__file__, str(site)]
     running = [subprocess.Popen([*argv, str(part), str(COMPILERS)]) for part in range(COMPILERS)]
     if codes := [code for process in running if (code := process.wait())]:
@@ -160,8 +161,6 @@ def _entries(packages: Packages, venv: Path) -> Iterator[Entry]:
     yield Entry(f"venv/bin/python{packages.interpreter.minor}", link="python")
     if packages.python:
         home = Path(packages.python).parent
-        settings = f"home = {home}\ninclude-system-site-packages = false\nversion = {packages.interpreter.version}\n"
+        told = f"home = {home}\ninclude-system-site-packages = false\nversion = {packages.interpreter.version}\n"
         yield Entry("venv/bin/python", link=packages.python)
-        yield Entry(
-            "venv/pyvenv.cfg", Blob("pyvenv.cfg", len(settings), None, lambda at: iter([settings[at:].encode()]))
-        )
+        yield Entry("venv/pyvenv.cfg", blob_of(told.encode(), "pyvenv.cfg"))

@@ -7,7 +7,6 @@ a requirements file reach pip in a file that only its owner reads, never by argv
 import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 from tandem import run
@@ -29,26 +28,28 @@ NOT_OURS = frozenset(
 )
 
 
-def download(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter, folder: Path) -> None:
-    """Put the wheel of every locked line into `folder`, its hash checked by pip.
+def download(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter, scratch: Path) -> Path:
+    """Put the wheel of every locked line into a folder below `scratch`, its hash checked by pip; that folder.
 
     Raises BuildFailed with pip's reason, Unreachable where the index did not answer.
     """
+    folder = scratch / "wheels"
+    folder.mkdir()
     if lines:
         written = [*requirements.options, *(line.text for line in lines)]
         hashed = ("--require-hashes", "--no-deps", "--dest", str(folder))
-        _pip(("download", *WHEELS, *hashed, *_platform(interpreter)), written, (), interpreter)
+        _pip(("download", *WHEELS, *hashed, *_platform(interpreter)), written, [], interpreter, scratch)
+    return folder
 
 
-def report(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter) -> str:
+def report(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter, scratch: Path) -> str:
     """What pip would install there for unlocked lines: its installation report, JSON. Raises as `download`."""
-    with tempfile.TemporaryDirectory(prefix="tandem-pip-") as scratch:
-        file = Path(scratch, "report.json")
-        where = ("--ignore-installed", "--dry-run", "--report", str(file), "--target", str(Path(scratch, "target")))
-        constraints = [line.text for line in requirements.constraining(interpreter)]
-        written = [*requirements.options, *(line.text for line in lines)]
-        _pip(("install", *WHEELS, *where, *_platform(interpreter)), written, constraints, interpreter)
-        return file.read_text(encoding="utf-8")
+    file = scratch / "report.json"
+    where = ("--ignore-installed", "--dry-run", "--report", str(file), "--target", str(scratch / "target"))
+    constraints = [line.text for line in requirements.constraining(interpreter)]
+    written = [*requirements.options, *(line.text for line in lines)]
+    _pip(("install", *WHEELS, *where, *_platform(interpreter)), written, constraints, interpreter, scratch)
+    return file.read_text(encoding="utf-8")
 
 
 def _platform(interpreter: Interpreter) -> tuple[str, ...]:
@@ -59,14 +60,15 @@ def _platform(interpreter: Interpreter) -> tuple[str, ...]:
     return ("--implementation", "cp", "--python-version", interpreter.version, *tags)
 
 
-def _pip(arguments: tuple[str, ...], lines: list[str], constraints: list[str] | tuple[()], for_: Interpreter) -> None:
+def _pip(
+    arguments: tuple[str, ...], lines: list[str], constraints: list[str], for_: Interpreter, scratch: Path
+) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS} | OURS
-    with tempfile.TemporaryDirectory(prefix="tandem-pip-") as scratch:
-        file, bounds = Path(scratch, "requirements.txt"), Path(scratch, "constraints.txt")
-        file.write_text("\n".join(lines), encoding="utf-8")
-        bounds.write_text("\n".join(constraints), encoding="utf-8")
-        argv = (sys.executable, "-m", "pip", *arguments, "--requirement", str(file), "--constraint", str(bounds))
-        finished = run.run(run.Command(argv, environment, cwd=scratch, time_limit=TIME_LIMIT))
+    file, bounds = scratch / "requirements.txt", scratch / "constraints.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    bounds.write_text("\n".join(constraints), encoding="utf-8")
+    argv = (sys.executable, "-m", "pip", *arguments, "--requirement", str(file), "--constraint", str(bounds))
+    finished = run.run(run.Command(argv, environment, cwd=str(scratch), time_limit=TIME_LIMIT))
     if finished.code or finished.timed_out:
         raise _failure(finished, for_)
 

@@ -50,6 +50,11 @@ class Tree(WheelDestination):
     owners: dict[str, str] = field(default_factory=dict)
     replaced: set[tuple[str, str]] = field(default_factory=set)
 
+    @property
+    def site(self) -> Path:
+        """Its site-packages."""
+        return self.folder / "lib" / f"python{self.python}" / "site-packages"
+
     def unpack(self, wheel: Path) -> None:
         """Add a wheel; what two wheels hold is the later one's, as with pip. Raises BuildFailed for a bad wheel."""
         self.wheel = wheel.name
