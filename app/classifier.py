@@ -55,7 +55,10 @@ class Classifier:
     def classify(self, tensors: Sequence[NDArray[np.float32]]) -> Answer:
         """The best guesses for tensors that `prepare` made; raises NoAnswer."""
         began = time.perf_counter()
-        scores = np.concatenate([self._run(tensors[at : at + self.batch]) for at in range(0, len(tensors), self.batch)])
+        with np.errstate(all="ignore"):  # what is no number is found below, and said
+            scores = np.concatenate(
+                [self._run(tensors[at : at + self.batch]) for at in range(0, len(tensors), self.batch)]
+            )
         seconds = time.perf_counter() - began
         finite = np.isfinite(scores).all(axis=1)
         if not finite.all():

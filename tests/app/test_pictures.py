@@ -66,6 +66,7 @@ def test_of_an_animation_the_first_frame_counts(client: FlaskClient, drawn_seven
     assert best(client, encoded(drawn_seven, kind, save_all=True, append_images=others)) == "7"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says that the data are damaged
 def test_damaged_camera_data_do_no_harm(client: FlaskClient, drawn_seven: Image.Image, encoded) -> None:
     element = encoded(drawn_seven, "JPEG", exif=b"Exif\x00\x00MM\x00*\xff\xff\xff\xff\x00\x01\x01\x12")
     response = client.post("/score", data=json.dumps({"input": [element]}), content_type="application/json")
