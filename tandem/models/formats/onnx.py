@@ -46,7 +46,7 @@ def check(location: Callable[[str], None]) -> Check:
 def _field(window: Window, stack: list[Open]) -> Step[None]:
     message = stack[-1]
     start = window.position
-    tag = yield from varint(window, shortest=True)
+    tag = yield from varint(window)
     number, wire = tag >> 3, tag & 7
     known = fields_of(message.kind).get(number)
     if known is None:
@@ -66,7 +66,7 @@ def _field(window: Window, stack: list[Open]) -> Step[None]:
 
 def _number(window: Window, message: Open, known: Field) -> Step[None]:
     if known.wire == VARINT:
-        value = yield from varint(window, shortest=False)
+        value = yield from varint(window)
         if known.values is not None and value not in known.values:
             raise Unfit(f"{message.kind.name}.{known.name} is {value}, which ONNX does not know")
     else:
@@ -81,7 +81,7 @@ def _number(window: Window, message: Open, known: Field) -> Step[None]:
 
 def _content(window: Window, stack: list[Open], known: Field) -> Step[None]:
     message = stack[-1]
-    length = yield from varint(window, shortest=True)
+    length = yield from varint(window)
     end = window.position + length
     if message.end is not None and end > message.end:
         raise Unfit(f"{message.kind.name}.{known.name} at byte {window.position} reaches beyond its message")

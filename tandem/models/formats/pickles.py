@@ -17,6 +17,7 @@ MOST = 1_000_000  # opcodes: what goes on for longer is a pickle
 LONGEST_LINE = 64 << 10
 SIZES = {"-2": 1, "-3": 4, "-4": 4, "-5": 8}  # bytes of the length that stands before an argument
 MODULE_AND_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)* [^\W\d]\w*(\.[^\W\d]\w*)*")
+QUOTED = re.compile(rb"""\s*(["']).*\1\s*""")
 TEXTS = {"str", "bytes_or_str"}
 IMPORTS = {"GLOBAL", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
 CALLS = {"REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS"}
@@ -75,9 +76,14 @@ def _line(window: Window) -> Step[bytes]:
 
 
 def _read(argument: pickletools.ArgumentDescriptor, content: bytes) -> object:
+    """The argument where it matters: memo numbers, names; and _Stops where an unpickler could not read it."""
+    if argument.name in ("stringnl", "stringnl_noescape"):
+        return None if QUOTED.fullmatch(content) or argument.name == "stringnl_noescape" else _stop()
     try:
+        if argument.name == "stringnl_noescape_pair":
+            return " ".join(content.decode().splitlines())
         return argument.reader(io.BytesIO(content))
-    except (ValueError, UnicodeError):
+    except ValueError:
         raise _Stops from None
 
 

@@ -1,7 +1,7 @@
 """The protobuf wire format, walked strictly along a message descriptor in constant memory.
 
 Source: protobuf.dev/programming-guides/encoding. Refused beyond what parsers refuse: unknown fields and enum values,
-groups, tags and lengths that are longer than needed, a single field that comes twice.
+groups, numbers that are longer than needed, a single field that comes twice.
 """
 
 import re
@@ -19,7 +19,7 @@ LONGEST_TEXT = 64 << 10  # of the fields that are listened to
 _FIXED = {FieldDescriptor.TYPE_DOUBLE: FIXED64, FieldDescriptor.TYPE_FLOAT: FIXED32}
 _LENGTH = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
 WIDTH = {FIXED64: 8, FIXED32: 4}
-_LONG = re.compile(rb"[\x80-\xff]{10}")
+_WRONG = re.compile(rb"[\x80-\xff]{10}|[\x80-\xff]\x00")  # endless, or padded with zeros
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def _field(each: FieldDescriptor) -> Field:
     values = frozenset(each.enum_type.values_by_number) if each.enum_type is not None else None
     run = None
     if each.is_repeated and wire != LENGTH and values is None:
-        value = rb".{%d}" % WIDTH[wire] if wire in WIDTH else rb"[\x80-\xff]{0,9}[\x00-\x7f]"
+        value = rb".{%d}" % WIDTH[wire] if wire in WIDTH else rb"(?:[\x80-\xff]{1,9}[\x01-\x7f]|[\x00-\x7f])"
         run = re.compile(rb"(?:%b%b)*+" % (re.escape(_encoded(each.number << 3 | wire)), value), re.DOTALL)
     return Field(each.name, each.number, wire, each.is_repeated, each.message_type, values, run)
 
@@ -70,8 +70,8 @@ def _encoded(value: int) -> bytes:
     return bytes([*content, value])
 
 
-def varint(window: Window, shortest: bool) -> Step[int]:
-    """The next varint, 64 bits at most; with `shortest`, one that is longer than needed is refused."""
+def varint(window: Window) -> Step[int]:
+    """The next varint, 64 bits at most and no longer than it needs to be."""
     value = shift = 0
     while True:
         if window.at < len(window.data):
@@ -85,8 +85,8 @@ def varint(window: Window, shortest: bool) -> Step[int]:
             break
         if shift == 70:
             raise Unfit(f"a number that never ends at byte {window.position}")
-    if shortest and byte == 0 and shift > 7:
-        raise Unfit(f"a length or tag padded with zeros at byte {window.position}")
+    if byte == 0 and shift > 7:
+        raise Unfit(f"a number padded with zeros before byte {window.position}")
     return value
 
 
@@ -101,8 +101,8 @@ def packed(window: Window, length: int, wire: int) -> Step[None]:
     while length:
         piece = yield from window.take(min(length, window.left or 1))
         length -= len(piece)
-        if _LONG.search(tail + piece):
-            raise Unfit(f"a number that never ends before byte {window.position}")
+        if _WRONG.search(tail + piece):
+            raise Unfit(f"a number that never ends, or is padded with zeros, before byte {window.position}")
         tail = (tail + piece)[-9:]
     if tail and tail[-1] >= 0x80:
         raise Unfit(f"a number cut off at byte {window.position}")
