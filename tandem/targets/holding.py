@@ -16,7 +16,7 @@ from tandem.targets.steering import Steering
 from tandem.targets.version import Version
 
 SETTLE = 0.5  # seconds that an old version goes on serving: a connection it just took has not sent its request yet
-DRAIN = 5.0  # seconds for connections that are passed on
+DRAIN = 2.0  # seconds for connections that are passed on
 LIMIT = 30.0  # seconds from SIGTERM to SIGKILL
 TICK = 2.0  # seconds between two looks at the logs' sizes
 
@@ -147,8 +147,15 @@ class Holding:
     def _version(self, program: Program, lane: socket.socket | None) -> Version:
         self.numbered += 1
         version = Version(program, self.folder / "lives" / f"{os.getpid()}-{self.numbered}", lane)
-        version.watch(self.record)
+        version.watch(lambda: self._lost(version))
         return version
+
+    def _lost(self, version: Version) -> None:
+        """A version died: one that was only tried is not waited for in the queue of its socket."""
+        with self.lock:
+            if not version.kept:
+                self._close(version)
+            self.record()
 
     def _make_room(self, program: Program) -> bool:
         """End what serves where both bind the same port by themselves; its users wait meanwhile."""
@@ -191,6 +198,8 @@ class Holding:
     def _close(self, version: Version) -> None:
         if version.lane:
             self.steering.close(version.lane)
+        elif version.socket:
+            version.socket.close()
 
     @property
     def serving(self) -> str | None:

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,6 @@ class ProcessTarget:
     def _bring_in(
         self, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
     ) -> Iterator[Progress]:
-        log = bundles.log_of(self.folder, bundle.digest)
         with reach.holder(self.folder, self.address) as holder:
             status = holder.ask("status")
             at = _url(status["address"])
@@ -130,22 +130,33 @@ class ProcessTarget:
                     _wait_for_old(holder)
                 yield Progress(f"{bundle.digest} serves at {at} already", 4, 4)
                 return
-            answer = _asked(holder, log, "start", program=bundles.program(bundle, self.folder))
-            if answer["gap"]:
-                yield Progress("the app binds its port by itself: users wait until the new one is ready", 1, 4)
-            yield Progress(f"started aside; waiting for GET {self.verify.ready}", 1, 4)
-            place, source = _url(answer["at"]), answer["source"]
-            ready = wait_ready(place, self.verify, lambda: _dead(holder.ask("status")["tried"]), source)
-            if ready.failure:
-                raise ReleaseFailed(ready.failure, "candidate", tail(log))
-            yield Progress(f"ready after {ready.seconds:.2f} s; asking {len(requests)} requests", 2, 4)
-            if wrong := failures(ask_all(place, requests, source)):
-                raise ReleaseFailed("; ".join(wrong), "candidate", tail(log))
-            with self.states.unchanged(expected.token):
-                _asked(holder, log, "promote")
+            try:
+                yield from self._try_and_promote(holder, bundle, expected, requests)
+            except BaseException:
+                with suppress(ConnectionError):
+                    holder.ask("drop")
+                raise
             yield Progress(f"users reach it at {at}; the old one finishes what it took", 3, 4)
             _wait_for_old(holder)
             yield Progress(f"only {bundle.digest} serves at {at}", 4, 4)
+
+    def _try_and_promote(
+        self, holder: Connection, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
+    ) -> Iterator[Progress]:
+        log = bundles.log_of(self.folder, bundle.digest)
+        answer = _asked(holder, log, "start", program=bundles.program(bundle, self.folder))
+        if answer["gap"]:
+            yield Progress("the app binds its port by itself: users wait until the new one is ready", 1, 4)
+        yield Progress(f"started aside; waiting for GET {self.verify.ready}", 1, 4)
+        place, source = _url(answer["at"]), answer["source"]
+        ready = wait_ready(place, self.verify, lambda: _dead(holder.ask("status")["tried"]), source)
+        if ready.failure:
+            raise ReleaseFailed(ready.failure, "candidate", tail(log))
+        yield Progress(f"ready after {ready.seconds:.2f} s; asking {len(requests)} requests", 2, 4)
+        if wrong := failures(ask_all(place, requests, source)):
+            raise ReleaseFailed("; ".join(wrong), "candidate", tail(log))
+        with self.states.unchanged(expected.token):
+            _asked(holder, log, "promote")
 
     def _serves_well(self, current: dict[str, Any] | None, digest: str, at: str) -> bool:
         if not current or current["digest"] != digest or current["state"] != "running":

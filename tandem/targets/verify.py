@@ -5,6 +5,7 @@ one line each, and say whose fault it is.
 """
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -165,8 +166,9 @@ def _client(address: str, source: str | None) -> httpx.Client:
         local = url.host == "localhost" or ip_address(url.host).is_loopback
     except ValueError:
         local = False
-    transport = httpx.HTTPTransport(local_address=source) if source else None
-    return httpx.Client(base_url=url, transport=transport, trust_env=not local, follow_redirects=False)
+    tls = ssl.create_default_context() if url.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    transport = httpx.HTTPTransport(verify=tls, local_address=source) if source else None
+    return httpx.Client(base_url=url, transport=transport, verify=tls, trust_env=not local, follow_redirects=False)
 
 
 def _why(error: Exception) -> str:

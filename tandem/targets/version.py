@@ -82,12 +82,10 @@ class Version:
         return "restarting" if self.kept else "exited"
 
     def end(self, limit: float) -> launch.Ended:
-        """SIGTERM, then SIGKILL; nothing of it is left, and its place can be taken away."""
+        """SIGTERM, then SIGKILL; nothing of it is left, and its socket can be closed."""
         with self.turn:
             self.ending.set()
         ended = launch.end(self.process, self.life, limit)
-        if self.socket and self.socket is not self.lane:
-            self.socket.close()
         self.life.unlink(missing_ok=True)
         return ended
 

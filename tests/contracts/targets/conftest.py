@@ -1,0 +1,121 @@
+"""Every target that the contract is held by: a line in `target`, and a fixture that starts the real thing."""
+
+import json
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tandem.image_config import ImageConfig, config_bytes
+from tandem.images.layers import Entry, layer_blob
+from tandem.manifests import CONFIG, blob_of
+from tandem.records import Candidate, Image, ImageManifest, Pair, Progress, Release, State, Versioned
+from tandem.registries import open_registry
+from tandem.seams import Target
+from tandem.settings import Request, VerifySettings
+from tandem.targets.process import ProcessTarget
+
+LAYER = "application/vnd.oci.image.layer.v1.tar"
+APP = Path(__file__).with_name("app.py").read_bytes()
+TAG = f"cpython-{sys.version_info[0]}.{sys.version_info[1]}-{sys.platform}-{platform.machine()}"
+Make = Callable[..., Image]
+
+
+@pytest.fixture
+def make_image(tmp_path: Path) -> Make:
+    """make_image("one", how="crash", command=…): an image whose app says that it is version "one"."""
+    registry = open_registry(f"oci:{tmp_path}/registry", tmp_path)
+
+    def make(
+        version: str,
+        how: str = "",
+        command: tuple[str, ...] | None = None,
+        base: str = f"none {TAG}",
+        port: int = 8000,
+        entries: tuple[Entry, ...] = (),
+    ) -> Image:
+        code = [Entry("app/app.py", blob_of(APP, "app.py")), Entry("app/version", blob_of(version.encode(), "version"))]
+        model = [Entry("model/weights", blob_of(b"weights" * 1000, "weights"))]
+        layers = tuple(registry.write(layer_blob(layer), LAYER) for layer in ([*code, *entries], model))
+        labels = {
+            "dev.tandem.base": base,
+            "dev.tandem.command": json.dumps(command or ("python", "app.py", "{listen}", how)),
+            "dev.tandem.env": json.dumps({"MODEL_DIR": "{model}"}),
+            "dev.tandem.model.path": "/model",
+            "dev.tandem.port": str(port),
+        }
+        config = registry.write(
+            blob_of(config_bytes(ImageConfig(labels=labels, workdir="/app")), "config.json"), CONFIG
+        )
+        manifest = ImageManifest(config, layers)
+        return Image(registry, registry.put(manifest, version).digest, manifest)
+
+    return make
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture
+def verify() -> VerifySettings:
+    """Ready at /readyz within 5 s, and /version says anything but "wrong"."""
+    request = Request(path="/version", json={"/model": True}, contains='"version": "v')
+    return VerifySettings(ready="/readyz", time_limit=5.0, request=(request,))
+
+
+@pytest.fixture
+def process(tmp_path: Path, free_port: int, verify: VerifySettings) -> Iterator[ProcessTarget]:
+    """`process:` on a port of its own; nothing of it lives on after the test."""
+    target = ProcessTarget("digits", "local", tmp_path / "home", f"127.0.0.1:{free_port}", verify)
+    yield target
+    target.stop()
+
+
+@pytest.fixture(params=["process"])
+def target(request: pytest.FixtureRequest) -> Target:
+    """The target under test."""
+    found: Target = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def bring_in(target: Target) -> Callable[[Image], list[Progress]]:
+    """Roll out an image under the state as it is now."""
+    return lambda image: list(target.roll_out(image, target.state()))
+
+
+@pytest.fixture
+def record_release(target: Target) -> Callable[[str], Versioned[State]]:
+    """Record that this digest is the last good release."""
+
+    def record(digest: str) -> Versioned[State]:
+        state, at = target.state(), datetime(2026, 1, 1, tzinfo=UTC)
+        candidate = Candidate("digits", Pair("c" * 40, "d" * 64, "e" * 64), digest)
+        release = Release(f"r-{digest[-6:]}", candidate, at, at, "released")
+        history, verified = (release, *state.value.history), (digest, *state.value.verified)
+        return target.record(Versioned(State("digits", "local", release, history, verified), state.token))
+
+    return record
+
+
+@pytest.fixture
+def answer(target: Target) -> Callable[[], dict[str, object]]:
+    """What the address that users use answers."""
+
+    def ask() -> dict[str, object]:
+        address = target.running().address
+        assert address is not None
+        found: dict[str, object] = httpx.get(f"{address}/version", trust_env=False, timeout=5).json()
+        return found
+
+    return ask

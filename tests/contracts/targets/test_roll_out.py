@@ -1,0 +1,153 @@
+"""Bringing images in and out again, on every target."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tandem.errors import ReleaseFailed, StateChanged
+from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
+from tandem.seams import Target
+
+BringIn = Callable[[Image], list[Progress]]
+Answer = Callable[[], dict[str, object]]
+
+
+def test_nothing_runs_before_the_first_release(target: Target) -> None:
+    assert target.running() == Running((), None)
+    assert target.snapshot() == Snapshot({})
+    assert target.log() == ""
+
+
+def test_an_image_comes_in_and_the_next_takes_its_place(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    one, two = make_image("v1"), make_image("v2")
+    said = bring_in(one)
+    assert said[-1].done == said[-1].total > 0
+    assert (target.running().digests, answer()["version"]) == ((one.digest,), "v1")
+    bring_in(two)
+    assert (target.running().digests, answer()["version"]) == ((two.digest,), "v2")
+    assert "version v2 starts" in target.log()
+
+
+def test_bringing_in_what_runs_already_leaves_it_running(
+    make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    bring_in(make_image("v1"))
+    before = answer()["pid"]
+    bring_in(make_image("v1"))
+    assert answer()["pid"] == before
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("crash", r"ended \(exit code 1\)"),
+        ("never-ready", r"did not answer 200 within .* \(last: status 503"),
+        ("wrong", r"GET /version: expected 'version\": \"v', .*|GET /version: expected"),
+    ],
+)
+def test_a_bad_image_is_the_candidates_fault_and_no_user_meets_it(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer, how: str, reason: str
+) -> None:
+    good = make_image("v1")
+    bring_in(good)
+    before = answer()["pid"]
+    with pytest.raises(ReleaseFailed, match=reason) as failed:
+        bring_in(make_image("v2", how))
+    assert failed.value.fault == "candidate"
+    assert f"version v2 starts {how}" in failed.value.log
+    assert target.running().digests == (good.digest,)
+    assert answer()["pid"] == before
+
+
+def test_a_command_that_is_no_program_is_the_candidates_fault(
+    make_image: Callable[..., Image], bring_in: BringIn
+) -> None:
+    with pytest.raises(ReleaseFailed, match="'pyhton' could not be started: No such file") as failed:
+        bring_in(make_image("v1", command=("pyhton", "app.py", "{listen}")))
+    assert failed.value.fault == "candidate"
+
+
+def test_an_image_that_the_registry_lost_is_the_environments_fault(
+    make_image: Callable[..., Image], bring_in: BringIn
+) -> None:
+    image = make_image("v1")
+    lost = Image(image.registry, image.digest, image.manifest)
+    for layer in image.manifest.layers:
+        (image.registry.folder / "blobs" / "sha256" / layer.digest.removeprefix("sha256:")).unlink()  # type: ignore[attr-defined]
+    with pytest.raises(ReleaseFailed, match="could not be fetched") as failed:
+        bring_in(lost)
+    assert failed.value.fault == "environment"
+
+
+def test_a_release_that_lost_the_state_changes_nothing(
+    target: Target,
+    make_image: Callable[..., Image],
+    bring_in: BringIn,
+    answer: Answer,
+    record_release: Callable[[str], Versioned[State]],
+) -> None:
+    stale = target.state()
+    one = make_image("v1")
+    bring_in(one)
+    record_release(one.digest)
+    with pytest.raises(StateChanged):
+        list(target.roll_out(make_image("v2"), stale))
+    assert answer()["version"] == "v1"
+
+
+def test_a_release_that_loses_the_state_while_it_starts_never_reaches_users(
+    target: Target,
+    make_image: Callable[..., Image],
+    bring_in: BringIn,
+    answer: Answer,
+    record_release: Callable[[str], Versioned[State]],
+) -> None:
+    one = make_image("v1")
+    bring_in(one)
+    steps = target.roll_out(make_image("v2"), target.state())
+    while "started aside" not in next(steps).message:
+        pass
+    record_release(one.digest)
+    with pytest.raises(StateChanged):
+        list(steps)
+    assert (target.running().digests, answer()["version"]) == ((one.digest,), "v1")
+
+
+def test_a_snapshot_brings_back_what_ran_as_often_as_it_is_asked_to(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    bring_in(make_image("v1"))
+    snapshot = target.snapshot()
+    bring_in(make_image("v2"))
+    for _ in range(2):
+        list(target.restore(snapshot, target.state()))
+        assert answer()["version"] == "v1"
+
+
+def test_a_first_release_that_is_undone_leaves_nothing_running(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn
+) -> None:
+    nothing = target.snapshot()
+    bring_in(make_image("v1"))
+    for _ in range(2):
+        list(target.restore(nothing, target.state()))
+        assert target.running() == Running((), None)
+    assert target.snapshot() == nothing
+
+
+def test_a_restore_that_lost_the_state_changes_nothing(
+    target: Target,
+    make_image: Callable[..., Image],
+    bring_in: BringIn,
+    answer: Answer,
+    record_release: Callable[[str], Versioned[State]],
+) -> None:
+    nothing, stale = target.snapshot(), target.state()
+    one = make_image("v1")
+    bring_in(one)
+    record_release(one.digest)
+    with pytest.raises(StateChanged):
+        list(target.restore(nothing, stale))
+    assert answer()["version"] == "v1"
