@@ -66,12 +66,16 @@ def _run(workshop: Workshop, settings: SuiteSettings, venv: Path, model: str | N
     view = View(workshop.tree, scratch / "tmp", scratch / "home", readable, (workshop.tree, scratch / "out"))
     command = workshop.command(argv, env, settings.time_limit, view, processes_allowed())
     finished = run(command, workshop.say)
-    cases = reports.from_junit(junit)
+    late = finished.timed_out or (finished.code == TIMED_OUT and finished.seconds >= settings.time_limit)
+    cases = reports.interrupted(reports.from_junit(junit)) if late else reports.from_junit(junit)
     counts = reports.count(cases) if cases else reports.from_output(finished.output)
     told = SuiteReport(
         shlex.join(argv), round(finished.seconds, 3), workshop.bwrap is not None, counts, reports.bounded(cases)
     )
-    if reason := why_not(finished, settings.time_limit, told, tells_junit(argv)):
+    reason = why_not(finished, told, tells_junit(argv))
+    if late:
+        reason = f"were not done in {settings.time_limit:g} s and were ended (test.time_limit)"
+    if reason:
         raise SuiteFailed(_message(reason, told, finished), told)
     return told
 
@@ -92,11 +96,9 @@ def tells_junit(argv: tuple[str, ...]) -> bool:
     return any(Path(word).name in ("pytest", "py.test") for word in argv)
 
 
-def why_not(finished: Finished, limit: float, told: SuiteReport, is_pytest: bool) -> str | None:
+def why_not(finished: Finished, told: SuiteReport, is_pytest: bool) -> str | None:
     """Why the tests have not passed, or None where they have."""
     counts = told.counts
-    if finished.timed_out or (finished.code == TIMED_OUT and finished.seconds >= limit):
-        return f"were not done in {limit:g} s and were ended (test.time_limit)"
     if "No module named pytest" in finished.output and not told.cases:
         return "did not begin: pytest is not among test.requirements"
     executed = None if counts is None else counts.passed + counts.failed + counts.errors

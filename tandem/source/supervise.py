@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 TIMED_OUT = 124
-PATIENCE = 3.0  # seconds for SIGINT, in which pytest says where it was and writes its report; then for SIGTERM
+PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 0.5))  # seconds: pytest uses SIGINT's to say where it was
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -68,9 +68,9 @@ def _ends(child: int) -> int:
 
 
 def _ask_to_end(child: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number, seconds in PATIENCE:
         _signal_group(child, number)
-        if _ends_within(child, PATIENCE):
+        if _ends_within(child, seconds):
             return
 
 
