@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from pathspec import GitIgnoreSpec
+from pathspec import PathSpec
 
 from tandem import run
 from tandem.errors import BuildFailed
@@ -22,18 +22,20 @@ NEVER = {".git", "__pycache__"}  # git's own, and what an interpreter left behin
 def app_files(source: Source, patterns: tuple[str, ...], workdir: str) -> list[Entry]:
     """What `[image] files` selects of the commit, at its own path below `workdir`.
 
-    The patterns are those of a .gitignore, and select: `app` and `app/**` are a folder with all below it, `*.py`
-    every such file at any depth, `/run.py` only the one at the top, and `!app/notes.md` takes back; the last that
-    matches decides. What .dockerignore excludes stays out. Files that the commit does not hold are left out too,
-    whatever a test suite wrote meanwhile. Raises BuildFailed where nothing is selected, or a name or link is unfit.
+    The patterns are written as in a .gitignore, and select: `/app` and `app/**` are a folder with all below it,
+    `app` one at any depth, `*.py` every such file, `/run.py` only the one at the top, and `!app/notes.md` takes back;
+    the last that matches a path or a folder above it decides. What .dockerignore excludes stays out. Files that the
+    commit does not hold are left out too, whatever a test suite wrote meanwhile. Raises BuildFailed where nothing is
+    selected, or a name or link is unfit.
     """
     folder = Path(source.folder)
-    chosen = GitIgnoreSpec.from_lines(patterns)
+    chosen = PathSpec.from_lines("gitignore", patterns)
     ignored = _dockerignore(folder)
     tracked = [path for path in _listing(source) if NEVER.isdisjoint(path.split("/"))]
     selected = [path for path in tracked if chosen.match_file(path) and not ignored.excludes(path)]
     for pattern in patterns:
-        if not pattern.startswith("!") and not any(map(GitIgnoreSpec.from_lines([pattern]).match_file, tracked)):
+        alone = PathSpec.from_lines("gitignore", [pattern.removeprefix("!")])
+        if not any(map(alone.match_file, tracked)):
             log.warning("[image] files: %r matches no file of commit %s", pattern, source.commit.id[:12])
     if not selected:
         why = f"{len(tracked)} files in the commit, none of them matches (or .dockerignore excludes all that do)"

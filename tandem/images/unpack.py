@@ -4,6 +4,8 @@ The Binary Distribution Format (PEP 427) is read by `installer`; what is here is
 environment's folders, by the names of sysconfig's "venv" scheme.
 """
 
+import configparser
+import csv
 import io
 import os
 import posixpath
@@ -18,7 +20,7 @@ from typing import BinaryIO
 import installer
 from installer.destinations import WheelDestination
 from installer.exceptions import InstallerError
-from installer.records import Hash, RecordEntry
+from installer.records import Hash, InvalidRecordEntry, RecordEntry
 from installer.sources import WheelFile
 from installer.utils import Scheme, construct_record_file, copyfileobj_with_hashing, fix_shebang
 
@@ -27,6 +29,11 @@ from tandem.errors import BuildFailed
 LIBRARIES = ("purelib", "platlib")
 SCHEMES = ("scripts", "data", "headers")
 RESERVED = re.compile(r"bin/python[0-9.]*|pyvenv\.cfg|requirements\.lock")  # Tandem's, or whoever unpacks the image's
+
+DAMAGED = (
+    *(InstallerError, InvalidRecordEntry, zipfile.BadZipFile, zlib.error, csv.Error, configparser.Error),
+    *(ValueError, KeyError, AssertionError, EOFError, RuntimeError),  # what `installer` and zipfile let through
+)
 
 # A script that finds the python beside it, wherever the tree was moved to: read by sh first, then by python.
 LAUNCHER = """/bin/sh
@@ -61,7 +68,7 @@ class Tree(WheelDestination):
         try:
             with WheelFile.open(wheel) as source:
                 installer.install(source, self, {"INSTALLER": b"tandem\n"})
-        except (InstallerError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, AssertionError) as error:
+        except DAMAGED as error:
             raise BuildFailed(f"{wheel.name} is no wheel that can be installed: {error!r}") from None
         except (NotADirectoryError, IsADirectoryError, FileExistsError) as error:
             raise BuildFailed(f"{wheel.name}: {error.filename} is a file in one wheel, a folder in another") from None
