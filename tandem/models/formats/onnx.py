@@ -3,6 +3,7 @@
 Weights in other files (TensorProto.external_data, onnx.proto) are named as plain paths inside the same model.
 """
 
+import re
 from collections.abc import Callable
 
 from google.protobuf.descriptor import Descriptor
@@ -62,6 +63,17 @@ def _field(window: Window, stack: list[Open]) -> Step[None]:
         raise Unfit(f"{message.kind.name}.{known.name} at byte {start} is of wire type {wire}, not {known.wire}")
     if message.end is not None and window.position > message.end:
         raise Unfit(f"{message.kind.name}.{known.name} at byte {start} reaches beyond its message")
+    if known.run is not None:
+        _run(window, message, known.run)
+
+
+def _run(window: Window, message: Open, run: re.Pattern[bytes]) -> None:
+    """Lets the rest of a long list pass, as far as it is at hand."""
+    last = len(window.data)
+    if message.end is not None:
+        last = min(last, window.at + message.end - window.position)
+    if match := run.match(window.data, window.at, last):
+        window.at = match.end()
 
 
 def _number(window: Window, message: Open, known: Field) -> Step[None]:
@@ -71,12 +83,6 @@ def _number(window: Window, message: Open, known: Field) -> Step[None]:
             raise Unfit(f"{message.kind.name}.{known.name} is {value}, which ONNX does not know")
     else:
         yield from window.skip(WIDTH[known.wire])
-    if known.run is not None:  # the rest of a long list, as far as it is at hand
-        last = len(window.data)
-        if message.end is not None:
-            last = min(last, window.at + message.end - window.position)
-        if match := known.run.match(window.data, window.at, last):
-            window.at = match.end()
 
 
 def _content(window: Window, stack: list[Open], known: Field) -> Step[None]:

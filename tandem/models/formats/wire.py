@@ -19,7 +19,13 @@ LONGEST_TEXT = 64 << 10  # of the fields that are listened to
 _FIXED = {FieldDescriptor.TYPE_DOUBLE: FIXED64, FieldDescriptor.TYPE_FLOAT: FIXED32}
 _LENGTH = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE}
 WIDTH = {FIXED64: 8, FIXED32: 4}
-_WRONG = re.compile(rb"[\x80-\xff]{10}|[\x80-\xff]\x00")  # endless, or padded with zeros
+_WRONG = re.compile(rb"[\x80-\xff]{9}[^\x01]|[\x80-\xff]\x00")  # more than 64 bits, or padded with zeros
+_VALUES = {
+    VARINT: rb"[\x00-\x7f]|[\x80-\xff]{1,8}[\x01-\x7f]|[\x80-\xff]{9}\x01",
+    FIXED64: rb".{8}",
+    FIXED32: rb".{4}",
+    LENGTH: b"|".join(re.escape(bytes([length])) + b".{%d}" % length for length in range(32)),  # short texts
+}
 
 
 @dataclass(frozen=True)
@@ -56,9 +62,9 @@ def _field(each: FieldDescriptor) -> Field:
     wire = LENGTH if each.type in _LENGTH else _FIXED.get(each.type, VARINT)
     values = frozenset(each.enum_type.values_by_number) if each.enum_type is not None else None
     run = None
-    if each.is_repeated and wire != LENGTH and values is None:
-        value = rb".{%d}" % WIDTH[wire] if wire in WIDTH else rb"(?:[\x80-\xff]{1,9}[\x01-\x7f]|[\x00-\x7f])"
-        run = re.compile(rb"(?:%b%b)*+" % (re.escape(_encoded(each.number << 3 | wire)), value), re.DOTALL)
+    if each.is_repeated and each.message_type is None and values is None:
+        tag = re.escape(_encoded(each.number << 3 | wire))
+        run = re.compile(rb"(?:%b(?:%b))*+" % (tag, _VALUES[wire]), re.DOTALL)
     return Field(each.name, each.number, wire, each.is_repeated, each.message_type, values, run)
 
 
@@ -85,6 +91,8 @@ def varint(window: Window) -> Step[int]:
             break
         if shift == 70:
             raise Unfit(f"a number that never ends at byte {window.position}")
+    if shift == 70 and byte > 1:
+        raise Unfit(f"a number of more than 64 bits before byte {window.position}")
     if byte == 0 and shift > 7:
         raise Unfit(f"a number padded with zeros before byte {window.position}")
     return value
