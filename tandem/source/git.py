@@ -87,7 +87,7 @@ def access(address: Address, token: str | None, surroundings: Mapping[str, str])
 
 def command(mirror: Path, *words: str, env: Mapping[str, str], time_limit: float = 120.0) -> Command:
     """git on a bare repository."""
-    return Command(("git", f"--git-dir={mirror}", *words), env, str(mirror), time_limit=time_limit)
+    return Command(("git", f"--git-dir={mirror}", *words), env, str(mirror.parent), time_limit=time_limit)
 
 
 def ask(asked: Command) -> list[str]:
