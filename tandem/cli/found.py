@@ -1,6 +1,7 @@
 """`tandem init`: what it found, written down."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from tandem.cli import app_toml, deployments
 from tandem.cli.survey import Survey, survey
 from tandem.errors import TandemError, UsageError
-from tandem.settings import Settings, apps
+from tandem.settings import NAME, Settings, apps
 
 Say = Callable[[str], None]
 Ask = Callable[[str], bool] | None
@@ -22,6 +23,8 @@ def write(root: Path, name: str, lock: bool, ask: Ask, say: Say) -> None:
     """
     if not (root / ".git").exists():
         raise UsageError(f"{root} is not the top of a git repository: run 'tandem init' there, or 'git init' first")
+    if name and not re.fullmatch(NAME, name):
+        raise UsageError(f"{name!r} is no app's name: lower-case letters, digits and dashes, 40 at most")
     found = survey(root, name)
     file = root / "deployments" / found.app / "app.toml"
     if file.exists():
@@ -48,11 +51,6 @@ def _app_folder(root: Path, file: Path, found: Survey, say: Say) -> None:
             say(f"wrote {name}")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(app_toml.text(found), encoding="utf-8")
-    try:
-        Settings.load(found.app, root)
-    except TandemError:
-        file.unlink()  # a name that app.toml does not allow, say: leave nothing that would have to be undone
-        raise
     say(f"wrote {_short(file, root)}: {' '.join(found.command)}")
 
 

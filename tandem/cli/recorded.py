@@ -18,7 +18,7 @@ def run(root: Path, module: str, /, **parameters: Any) -> Any:
     if environment.prepare(root):
         from tandem.triggers.api import connect
 
-        connect(os.environ, patience=10).get("health")
+        connect(os.environ, patience=3).get("health")
     flow = getattr(import_module(module), module.rpartition(".")[2])
     _calm()
     return flow(**parameters)

@@ -1,0 +1,66 @@
+"""Exit codes and messages: a person's mistake is a sentence, never a traceback."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("words", [["release"], ["release", "digits"], ["nonsense"], ["status", "--nonsense"]])
+def test_wrong_usage_is_exit_code_2(tandem, words):
+    done = tandem(ROOT, *words)
+    assert done.returncode == 2 and "Usage: tandem" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_unknown_app_lists_those_there_are(tandem):
+    done = tandem(ROOT, "integrate", "digit")
+    assert done.returncode == 2 and done.stderr.startswith("SettingsError: no app 'digit'") and "digits" in done.stderr
+
+
+def test_an_unknown_environment_lists_those_there_are(tandem):
+    done = tandem(ROOT, "release", "digits", "moon")
+    assert done.returncode == 2 and "(there are: local)" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_outside_any_root_it_says_what_to_do(tandem, tmp_path):
+    done = tandem(tmp_path, "status")
+    assert done.returncode == 2 and "tandem init" in done.stderr
+
+
+def test_a_server_that_does_not_answer_is_exit_code_1_and_named(tandem, tmp_path):
+    (tmp_path / "deployments").symlink_to(ROOT / "deployments")
+    done = tandem(tmp_path, "integrate", "digits", PREFECT_API_URL="http://127.0.0.1:9/api")
+    assert done.returncode == 1 and "127.0.0.1:9" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_help_is_quick_and_fits_a_screen(tandem):
+    done = tandem(ROOT, "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert done.returncode == 0 and len(done.stdout.splitlines()) <= 40
+    for slow in ("prefect", "pydantic", "httpx", "rich"):
+        assert f"| {slow}\n" not in done.stderr, f"--help imports {slow}"
+
+
+def test_every_command_shows_an_example(tandem):
+    from tandem.cli.commands import tandem as program
+
+    for command in program.registered_commands:
+        assert "Example: tandem " in (command.callback.__doc__ or ""), command.callback
+
+
+def test_a_mistake_of_ours_shows_its_traceback(tandem, tmp_path):
+    app = tmp_path / "deployments" / "digits"
+    app.mkdir(parents=True)
+    (app / "app.toml").mkdir()  # a folder where a file must be: nobody planned for that
+    done = tandem(tmp_path, "status", "digits")
+    assert done.returncode == 1 and "Traceback" in done.stderr
+
+
+def test_check_prints_json_and_exits_1_where_something_is_wrong(tandem, repository):
+    root = repository({"app.py": "import http.server\nhttp.server.HTTPServer(('', 1), None).serve_forever()\n"})
+    assert tandem(root, "init").returncode == 0
+    done = tandem(root, "check", "--json")
+    found = {(each["app"], each["what"]): each for each in json.loads(done.stdout)}
+    assert done.returncode == 1 and found["", "prefect.yaml"]["fine"] and found["shop", "app.toml"]["fine"]
+    assert found["shop", "model"]["fine"] is False and "tandem publish" in found["shop", "model"]["says"]
