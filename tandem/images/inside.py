@@ -78,7 +78,8 @@ def _read_layer(image: Image, layer: Descriptor, seen: _Seen) -> None:
     if layer.media_type.endswith("zstd"):
         raise BuildFailed(f"{image}: layer {layer.digest} is packed by zstd: push the base with gzip, or uncompressed")
     above, gone = _Seen(), list[str]()
-    with tarfile.open(fileobj=io.BufferedReader(_Stream(image.registry.read(layer.digest)), PIECE), mode="r|*") as tar:
+    content = io.BufferedReader(_Stream(image.registry.read(layer.digest)), PIECE)
+    with tarfile.open(fileobj=content, mode="r|*") as tar:
         for member in tar:
             path = posixpath.normpath(member.name).lstrip("/")
             folder, name = posixpath.split(path)
@@ -90,6 +91,8 @@ def _read_layer(image: Image, layer: Descriptor, seen: _Seen) -> None:
                 _note_link(above, path, member)
             elif member.isfile():
                 _note_file(above, path, tar, member)
+    while content.read(PIECE):
+        pass  # to the end, which is where the registry compares the digest
     for path in (*gone, *above.links):
         seen.forget(path)
     seen.links |= above.links
