@@ -44,9 +44,12 @@ def program(bundle: Bundle, folder: Path) -> dict[str, object]:
     return asdict(program_of(bundle, folder))
 
 
-def prune(home: Path, folder: Path, state: State, serving: str | None) -> None:
-    """Remove the environment's bundles that neither run nor are needed to go back, and layers that no bundle has."""
-    needed = {serving, *state.verified[: KEPT + 1], state.current and state.current.candidate.digest}
+def prune(home: Path, folder: Path, state: State, served: set[str | None]) -> None:
+    """Remove the bundles that served neither now nor just before and that the state does not need to go back to.
+
+    Layers that no environment's bundle is made of go too.
+    """
+    needed = {*served, *state.verified[: KEPT + 1], state.current and state.current.candidate.digest}
     if state.under_way:
         needed |= {state.under_way.release.candidate.digest, str(state.under_way.snapshot.content.get("digest"))}
     kept = {folder_of(folder, digest) for digest in needed if digest}

@@ -60,10 +60,11 @@ class ProcessTarget:
         """Unpack, start aside, see it ready and right, lead users to it, end the old one."""
         with self.states.unchanged(expected.token):
             pass
+        before = reach.recorded(self.folder)["serving"]
         yield Progress(f"unpack {image.digest}", 0, 4)
         bundle = unpack(image, self.folder / "images", self.home / "cache" / "layers")
         yield from self._bring_in(bundle, expected, (*self.verify.request, *self.extra))
-        bundles.prune(self.home, self.folder, self.state().value, reach.recorded(self.folder)["serving"])
+        bundles.prune(self.home, self.folder, self.state().value, {before, bundle.digest})
 
     def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
         """What ran then runs again, from its bundle; no registry is needed. Raises ReleaseFailed, StateChanged."""
@@ -87,10 +88,11 @@ class ProcessTarget:
             with connection:
                 status = connection.ask("status")
             versions = [version for version in (status["current"], *status["old"]) if version]
-            living_ones = [version for version in versions if version["state"] in ("running", "ending")]
-            return _running(living_ones, status["address"])
+            alive = [version["digest"] for version in versions if version["state"] in ("running", "ending")]
+            return Running(tuple(dict.fromkeys(alive)), _url(status["address"]) if versions else None)
         record = reach.recorded(self.folder)
-        return _running([app for app in record["apps"] if living(Path(app["life"]))], record["address"])
+        left = tuple(app["digest"] for app in record["apps"] if living(Path(app["life"])))
+        return Running(left, _url(record["address"]) if left else None)
 
     def log(self, lines: int = 50) -> str:
         """The last lines of what serves, or else of what was started last."""
@@ -190,11 +192,6 @@ def _dead(version: dict[str, Any] | None) -> str | None:
     if code is not None and code < 0:
         return f"the app was ended by {signal.Signals(-code).name}"
     return f"the app ended (exit code {code})"
-
-
-def _running(versions: list[dict[str, Any]], address: list[Any] | None) -> Running:
-    digests = tuple(dict.fromkeys(version["digest"] for version in versions))
-    return Running(digests, _url(address) if digests and address else None)
 
 
 def _url(address: list[Any]) -> str:

@@ -31,9 +31,15 @@ def recorded(folder: Path) -> dict[str, Any]:
 def connect(folder: Path) -> Connection | None:
     """A conversation with the living holder, or None where none lives."""
     try:
-        return Connection(socket_path(folder))
+        connection = Connection(socket_path(folder))
     except (FileNotFoundError, ConnectionRefusedError):
         return None
+    try:
+        connection.ask("status")  # one that is just being killed still takes a connection
+    except ConnectionError:
+        connection.close()
+        return None
+    return connection
 
 
 @contextmanager

@@ -53,6 +53,10 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the conversation."""
         self.lines.close()
         self.socket.close()
 

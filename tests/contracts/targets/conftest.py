@@ -68,9 +68,9 @@ def free_port() -> int:
 
 @pytest.fixture
 def verify() -> VerifySettings:
-    """Ready at /readyz within 5 s, and /version says anything but "wrong"."""
+    """Ready at /readyz within 3 s, and /version says anything but "wrong"."""
     request = Request(path="/version", json={"/model": True}, contains='"version": "v')
-    return VerifySettings(ready="/readyz", time_limit=5.0, request=(request,))
+    return VerifySettings(ready="/readyz", time_limit=3.0, request=(request,))
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """Bringing images in and out again, on every target."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -44,7 +46,7 @@ def test_bringing_in_what_runs_already_leaves_it_running(
     [
         ("crash", r"ended \(exit code 1\)"),
         ("never-ready", r"did not answer 200 within .* \(last: status 503"),
-        ("wrong", r"GET /version: expected 'version\": \"v', .*|GET /version: expected"),
+        ("wrong", r"GET /version: expected .* in the body, got .*wrong"),
     ],
 )
 def test_a_bad_image_is_the_candidates_fault_and_no_user_meets_it(
@@ -70,14 +72,12 @@ def test_a_command_that_is_no_program_is_the_candidates_fault(
 
 
 def test_an_image_that_the_registry_lost_is_the_environments_fault(
-    make_image: Callable[..., Image], bring_in: BringIn
+    make_image: Callable[..., Image], bring_in: BringIn, tmp_path: Path
 ) -> None:
     image = make_image("v1")
-    lost = Image(image.registry, image.digest, image.manifest)
-    for layer in image.manifest.layers:
-        (image.registry.folder / "blobs" / "sha256" / layer.digest.removeprefix("sha256:")).unlink()  # type: ignore[attr-defined]
+    shutil.rmtree(tmp_path / "registry" / "blobs")
     with pytest.raises(ReleaseFailed, match="could not be fetched") as failed:
-        bring_in(lost)
+        bring_in(image)
     assert failed.value.fault == "environment"
 
 
