@@ -18,7 +18,7 @@ DEFAULTS: Mapping[str, object] = {
     "MODEL_VERSION": "unknown",
     "MAX_CONTENT_LENGTH": 16 * 1024 * 1024,  # bytes of a body
     "MAX_IMAGES": 64,  # pictures in one request
-    "MAX_PIXELS": 25_000_000,  # of all pictures in one request together, before anything is decoded
+    "MAX_PIXELS": 16_000_000,  # of all pictures in one request together, before anything is decoded
     "INFERENCE_THREADS": 0,  # CPUs that one inference may use; 0: ONNX Runtime's choice
 }
 

@@ -46,7 +46,8 @@ def decode(content: bytes, pixels: int) -> Image.Image:
         size = picture.width * picture.height
         if size <= pixels:
             picture.load()
-            return _plain(ImageOps.exif_transpose(picture))
+            ImageOps.exif_transpose(picture, in_place=True)
+            return _plain(picture)
     except Image.DecompressionBombError as error:
         raise TooManyPixels(str(error)) from None
     except Exception as error:
@@ -61,7 +62,9 @@ def _plain(picture: Image.Image) -> Image.Image:
         # Pillow clips 16 bits at 255 where it should scale them.
         return Image.fromarray((np.asarray(picture).astype(np.float32) / 257).clip(0, 255).round().astype(np.uint8))
     if picture.has_transparency_data:
-        shown = picture.convert("RGBA")
-        paper = Image.new("RGBA", shown.size, "white")
-        return Image.alpha_composite(paper, shown).convert("RGB")
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
+        shown = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        paper = Image.new("RGB", shown.size, "white")
+        paper.paste(shown, mask=shown.getchannel("A"))
+        return paper
+    mode = "L" if picture.mode in ("1", "L") else "RGB"
+    return picture if picture.mode == mode else picture.convert(mode)  # a copy of a large picture is large

@@ -14,7 +14,8 @@ def prepare(picture: Image.Image, card: Input) -> NDArray[np.float32]:
 
     A picture that has the model's size already is not framed again: what was made for the model arrives as it is.
     """
-    picture = picture.convert("L" if card.channels == "grey" else "RGB")
+    mode = "L" if card.channels == "grey" else "RGB"
+    picture = picture if picture.mode == mode else picture.convert(mode)
     if card.invert is True or (card.invert == "auto" and _bright_border(picture)):
         picture = ImageOps.invert(picture)
     size = (card.width, card.height)

@@ -108,14 +108,14 @@ def bomb(width: int, height: int) -> str:
     return base64.b64encode(png).decode()
 
 
-@pytest.mark.parametrize("size", [(5001, 5000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
+@pytest.mark.parametrize("size", [(4001, 4000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)])
 def test_a_decompression_bomb_is_a_413_and_is_never_decoded(client: FlaskClient, size: tuple[int, int]) -> None:
     refused = problem(post(client, json.dumps({"input": [bomb(*size)]})), 413)
     assert refused["index"] == 0
 
 
 def test_the_allowance_of_pixels_is_for_all_pictures_together(client: FlaskClient, encoded) -> None:
-    large = encoded(Image.new("1", (3600, 3600)))
+    large = encoded(Image.new("1", (2900, 2900)))
     assert post(client, json.dumps({"input": [large]})).status_code == 200
     assert problem(post(client, json.dumps({"input": [large, large]})), 413)["index"] == 1
 
