@@ -161,6 +161,7 @@ OTHER_CALLS = {
     "SETITEM": b"cos\nenviron\nS'A'\nS'b'\ns.",
     "from the memo": b"cos\ngetcwd\np0\n0g0\n)R.",
     "STACK_GLOBAL": b"\x8c\x02os\x94\x8c\x06getcwd\x94\x93)R.",
+    "two imports": b"cgc\ncallbacks\ncos\nabort\na.",
     "NEWOBJ": b"cpathlib\nPath\n)\x81.",
 }
 

@@ -61,7 +61,7 @@ def _guarded(blob: Blob, allowed: set[str], names: set[str]) -> Blob:
 
 
 def _checks(blob: Blob, suffix: str, location: Callable[[str], None]) -> list[Check]:
-    disguises = [pickles.check(), zips.check()]
+    disguises = [pickles.check_text() if suffix == "txt" else pickles.check(), zips.check()]
     if suffix == ONNX:
         return [*disguises, onnx.check(location)]
     return [*disguises, CHECKS[suffix]()] if suffix in CHECKS else disguises
