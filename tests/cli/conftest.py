@@ -108,13 +108,18 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     done = tandem("down")
     assert done.returncode == 0 and "server: ended" in done.stdout, done.stdout + done.stderr
     deadline = time.monotonic() + 10
-    with pytest.raises(ProcessLookupError):
-        while time.monotonic() < deadline:  # the dead leave the list when init has counted them
-            os.killpg(pids[-1], 0)
-            time.sleep(0.05)
-    with pytest.raises(ProcessLookupError):
-        os.killpg(pids[0], 0)
+    while any(_lives(pid) for pid in pids):  # the dead leave the list when init has counted them
+        assert time.monotonic() < deadline, f"left over: {[pid for pid in pids if _lives(pid)]}"
+        time.sleep(0.05)
     assert "ended" not in tandem("down").stdout
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture
