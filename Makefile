@@ -1,5 +1,6 @@
 # `make demo` shows the whole line on this machine; `make test` is what every change must pass.
 PYTHON ?= python3
+# --no-deps: the lock names every package, and older pips stumble over extras in it
 PIP = .venv/bin/pip --disable-pip-version-check --quiet
 LOCK = .tandem/venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
@@ -24,14 +25,14 @@ check: .venv/dev.installed  ## style, types, the arrows between packages
 	@sh scripts/need.sh $(PYTHON)
 	@echo "── Install what Tandem needs into .venv (once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
-	@$(PIP) install --require-hashes -r requirements/tandem.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/tandem.txt
 	@$(PIP) install --no-deps --editable .
 	@touch $@
 
 .venv/dev.installed: requirements/dev.txt pyproject.toml
 	@sh scripts/need.sh $(PYTHON)
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
-	$(PIP) install --require-hashes -r requirements/dev.txt
+	$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	$(PIP) install --no-deps --editable .
 	@touch .venv/tandem.installed $@
 
