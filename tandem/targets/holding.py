@@ -98,9 +98,11 @@ class Holding:
             before, self.current, self.paused = self.current, version, None
             self.steering.lead_users(version.lane or self.door)
             self.lock.notify_all()
+            if before:
+                before.let_go()
+                self.old.append(before)
             self.record()
             if before:
-                self.old.append(before)
                 threading.Thread(target=self._retire, args=(before,), daemon=True).start()
             return {"pid": version.process.pid}
 

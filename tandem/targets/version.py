@@ -81,10 +81,14 @@ class Version:
             return "running"
         return "restarting" if self.kept else "exited"
 
-    def end(self, limit: float) -> launch.Ended:
-        """SIGTERM, then SIGKILL; nothing of it is left, and its socket can be closed."""
+    def let_go(self) -> None:
+        """From now on it is not started again."""
         with self.turn:
             self.ending.set()
+
+    def end(self, limit: float) -> launch.Ended:
+        """SIGTERM, then SIGKILL; nothing of it is left, and its socket can be closed."""
+        self.let_go()
         ended = launch.end(self.process, self.life, limit)
         self.life.unlink(missing_ok=True)
         return ended

@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -41,15 +42,44 @@ def make_image(tmp_path: Path) -> Callable[..., Image]:
     """make_image([entries], [entries], base=…): an image of these layers."""
     registry = open_registry(f"oci:{tmp_path}/registry", tmp_path)
 
-    def make(*layers: list[Entry], base: str | None = None, command: tuple[str, ...] = ("python", "app.py")) -> Image:
+    def make(
+        *layers: list[Entry],
+        base: str | None = None,
+        command: tuple[str, ...] = ("python", "app.py"),
+        port: int = 8000,
+        tag: str = "v1",
+    ) -> Image:
         labels = {
             "dev.tandem.base": f"none {interpreter_tag()}" if base is None else base,
             "dev.tandem.command": json.dumps(command),
+            "dev.tandem.port": str(port),
         }
         content = config_bytes(ImageConfig(labels=labels, workdir="/app"))
         config = registry.write(blob_of(content, "config.json"), CONFIG)
         written = tuple(registry.write(blob_of(tar(layer), "layer.tar"), LAYER) for layer in layers)
         manifest = ImageManifest(config, written)
-        return Image(registry, registry.put(manifest, "v1").digest, manifest)
+        return Image(registry, registry.put(manifest, tag).digest, manifest)
 
     return make
+
+
+@pytest.fixture
+def app_image(make_image: Callable[..., Image]) -> Callable[..., Image]:
+    """app_image("v1", "crash", command=…): an image of the contract tests' small app."""
+    app = Path(__file__).parents[1] / "contracts" / "targets" / "app.py"
+
+    def make(
+        version: str, how: str = "", command: tuple[str, ...] = ("python", "app.py", "{listen}"), port: int = 8000
+    ) -> Image:
+        entries = [("app/app.py", app.read_bytes()), ("app/version", version.encode())]
+        return make_image(entries, command=(*command, how), port=port, tag=version)
+
+    return make
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
