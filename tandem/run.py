@@ -22,8 +22,8 @@ PIECE = 64 * 1024
 STDIN = 16 * 1024  # what every pipe takes without a reader
 TICK = 0.1
 
-_INVISIBLE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f]")
-_USERINFO = re.compile(r"(\w[\w+.-]*://)[^/\s@]+@")
+_INVISIBLE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_USERINFO = re.compile(r"(\b[a-zA-Z][\w+.-]{0,20}://)[^/\s@]{1,500}@")
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ def _seconds(text: str) -> float:
         return 0.0
 
 
-_PYTEST = re.compile(r"^=*\s*((?:\d+ \w+,? ?)+) in [\d.]+s(?: \([\d:]+\))?\s*=*$|^=*\s*no tests ran in [\d.]+s\s*=*$")
+_PYTEST = re.compile(r"^=* ?(?:(\d+ [a-z]+(?:, \d+ [a-z]+)*)|no tests ran) in [\d.]+s(?: \([\d:, a-z]+\))? ?=*$")
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s$")
 _VERDICT = re.compile(r"^(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?$")
 _TAP = re.compile(r"^(not )?ok \d+\b(.*# SKIP)?", re.IGNORECASE)

@@ -36,16 +36,16 @@ def read(tree: Path, files: Sequence[str]) -> Requirements:
     todo = [(tree / name, name) for name in files]
     while todo:
         file, name = todo.pop(0)
-        if file in seen:
+        real, content = _content(tree, file, name)
+        if real in seen:
             continue
-        seen.add(file)
-        content = _content(tree, file, name)
+        seen.add(real)
         digest.update(f"{len(content)} {name}\n".encode() + content)
         for line in _lines(content):
             if match := _FOLLOWED.match(line):
                 inner = shlex.split(match[1], comments=True)[0]
                 if "://" not in inner:
-                    todo.append((file.parent / inner, inner))
+                    todo.append((real.parent / inner, inner))
             local = local or bool(_LOCAL.match(line))
     return Requirements(tuple(files), digest.hexdigest(), local)
 
@@ -55,11 +55,13 @@ def _lines(content: bytes) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
-def _content(tree: Path, file: Path, name: str) -> bytes:
-    real = file.resolve()
-    if not real.is_relative_to(tree.resolve()):
-        raise SuiteFailed(f"test.requirements: {name} lies outside the commit's files: it must be in the repository")
+def _content(tree: Path, file: Path, name: str) -> tuple[Path, bytes]:
+    """Where the file really is, and its bytes."""
     try:
-        return real.read_bytes()
-    except OSError as error:
-        raise SuiteFailed(f"test.requirements: {name} cannot be read in this commit ({error.strerror})") from None
+        real = file.resolve(strict=True)
+        content = real.read_bytes() if real.is_relative_to(tree.resolve()) else None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        raise SuiteFailed(f"test.requirements: {name} cannot be read in this commit ({error})") from None
+    if content is None:
+        raise SuiteFailed(f"test.requirements: {name} lies outside the commit's files: it must be in the repository")
+    return real, content

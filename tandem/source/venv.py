@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -78,6 +79,16 @@ def virtual_environment(workshop: Workshop, requirements: Requirements) -> Itera
     yield venv
 
 
+def pip_runner() -> Path | None:
+    """The pip of Tandem's own interpreter, as `pip --python` starts it for another one: no time for ensurepip.
+
+    None where there is none (an environment made by uv), or one older than 22.2.
+    """
+    found = importlib.util.find_spec("pip")
+    runner = Path(found.origin).with_name("__pip-runner__.py") if found and found.origin else None
+    return runner if runner and runner.exists() else None
+
+
 def key(requirements: Requirements) -> str:
     """24 hex digits for what an environment is made of: requirements and interpreter."""
     python = f"{interpreter().resolve()} {platform.python_implementation()} {platform.python_version()}"
@@ -87,7 +98,8 @@ def key(requirements: Requirements) -> str:
 
 def _make(workshop: Workshop, requirements: Requirements, venv: Path) -> None:
     venv.parent.mkdir(parents=True, exist_ok=True)
-    pip = () if requirements.files else ("--without-pip",)
+    runner = pip_runner()
+    pip = () if requirements.files and runner is None else ("--without-pip",)
     env = variables.basic(workshop.surroundings, venv) | {"TMPDIR": str(workshop.scratch / "tmp")}
     made = run(Command((str(interpreter()), "-I", "-m", "venv", *pip, str(venv)), env, "/", time_limit=300))
     if made.code:
@@ -97,11 +109,12 @@ def _make(workshop: Workshop, requirements: Requirements, venv: Path) -> None:
     workshop.say(f"virtual environment {venv.name}: installing {', '.join(requirements.files)}")
     cache = workshop.home / "cache" / "tests-pip"
     cache.mkdir(parents=True, exist_ok=True)
-    seen = variables.pip_reads(workshop.surroundings)
+    seen = (*variables.pip_reads(workshop.surroundings), *([runner.parent] if runner else []))
     view = View(workshop.tree, workshop.scratch / "tmp", workshop.scratch / "home", seen, (workshop.tree, cache, venv))
     env = variables.for_pip(workshop.surroundings, venv, workshop.temporary, cache)
     options = ("--no-input", "--progress-bar=off", "--disable-pip-version-check")
-    words: tuple[str, ...] = (str(venv / "bin/python"), "-m", "pip", "install", *options)
+    called = (str(runner),) if runner else ("-m", "pip")
+    words = (str(venv / "bin/python"), *called, "install", *options)
     words += tuple(f"--requirement={name}" for name in requirements.files)
     installed = run(workshop.command(words, env, PIP_LIMIT, view), lambda text: workshop.say(without_secrets(text)))
     if installed.code:
