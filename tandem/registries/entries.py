@@ -51,11 +51,14 @@ def _without_tag(entry: Descriptor) -> dict[str, str]:
     return {key: text for key, text in entry.annotations.items() if key != TAG}
 
 
+def as_referrer(bare: Descriptor, manifest: ImageManifest) -> Descriptor:
+    """A referrer's descriptor as the referrers API lists it (distribution-spec): with kind and annotations."""
+    kind = manifest.artifact_type or manifest.config.media_type
+    return replace(bare, artifact_type=kind, annotations=manifest.annotations)
+
+
 def _entry(bare: Descriptor, manifest: ImageManifest, marks: dict[str, str]) -> Descriptor:
-    """An image's entry; a referrer's as the referrers API lists it (distribution-spec), with its own annotations."""
     if manifest.subject is None:
         return replace(bare, annotations=marks)
-    kind = manifest.artifact_type or manifest.config.media_type
-    return replace(
-        bare, artifact_type=kind, annotations={**manifest.annotations, SUBJECT: manifest.subject.digest, **marks}
-    )
+    listed = as_referrer(bare, manifest)
+    return replace(listed, annotations={**listed.annotations, SUBJECT: manifest.subject.digest, **marks})

@@ -1,0 +1,64 @@
+"""ACR's login: an Entra token, for a refresh token of the registry, for an access token of its scopes.
+
+Source: https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md. Both tokens are renewed before they end.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import httpx
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError
+
+from tandem.errors import RegistryError
+from tandem.registries.login import Challenge, Grant, token
+
+ENTRA_SCOPE = "https://containerregistry.azure.net/.default"
+ROLES = "AcrPull or AcrPush, or where the registry uses ABAC Container Registry Repository Reader or Writer"
+
+
+@dataclass
+class AcrLogin:
+    """Logs in to the ACR at `host` with what `entra` gives: any azure-identity credential's `get_token`."""
+
+    host: str
+    entra: Callable[[str], AccessToken]
+    client: httpx.Client
+    clock: Callable[[], float] = time.monotonic
+    _refresh: Grant | None = field(default=None, init=False, repr=False)
+
+    def grant(self, challenge: Challenge, scopes: Iterable[str]) -> Grant | None:
+        """An access token for the scopes, both repositories' in one where a mount needs two."""
+        realm = httpx.URL(challenge.realm or f"https://{self.host}/oauth2/token")
+        if realm.host != httpx.URL(f"https://{self.host}").host:
+            raise RegistryError(f"{self.host}: names {realm.host} for its login, which ACR never does: not sent there")
+        form = {
+            "grant_type": "refresh_token",
+            "service": challenge.service,
+            "scope": " ".join(sorted(scopes)),
+            "refresh_token": self._refresh_token(realm, challenge.service),
+        }
+        what = f"{self.host}: asking for {form['scope']}"
+        try:
+            return token(self.client, self.client.build_request("POST", realm, data=form), what, self.clock())
+        except RegistryError as error:
+            self._refresh = None
+            raise RegistryError(f"{error}. This identity needs a role on the registry: {ROLES}") from None
+
+    def _refresh_token(self, realm: httpx.URL, service: str) -> str:
+        if self._refresh is None or self.clock() >= self._refresh.until:
+            try:
+                entra = self.entra(ENTRA_SCOPE).token
+            except ClientAuthenticationError as error:
+                reason = str(error).splitlines()[0]
+                raise RegistryError(f"{self.host}: no Entra token: {reason}: run 'az login', or set up workload "
+                                    "identity") from None  # fmt: skip
+            form = {"grant_type": "access_token", "service": service, "access_token": entra}
+            request = self.client.build_request("POST", realm.join("/oauth2/exchange"), data=form)
+            try:
+                self._refresh = token(self.client, request, f"{self.host}: login", self.clock(), "refresh_token")
+            except RegistryError as error:
+                raise RegistryError(f"{error}. The registry does not take this Entra token: is it of the registry's "
+                                    "tenant ('az login --tenant'), and not expired?") from None  # fmt: skip
+        return self._refresh.header.removeprefix("Bearer ")

@@ -1,0 +1,132 @@
+"""A registry's answers, read with a deadline on their progress; and its refusals as errors that say what to do."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+
+from tandem.errors import NotInRegistry, RegistryError, TandemError, Unreachable
+from tandem.manifests import LIMIT
+
+PIECE = 256 * 1024
+PATIENCE = 60.0  # seconds in which at least SLOWEST bytes must come
+SLOWEST = 64 * 1024
+BUSY = {408, 429, 500, 502, 503, 504}
+ROLES = "in Azure: AcrPull or AcrPush, or Container Registry Repository Reader or Writer where the registry uses ABAC"
+
+
+class TooLarge(RegistryError):
+    """The registry, or a proxy before it, does not take requests of this size."""
+
+
+class OutOfStep(RegistryError):
+    """An upload stands elsewhere than was thought."""
+
+
+class NotLoggedIn(RegistryError):
+    """The registry wants a login that was not given, or that has ended."""
+
+
+def pieces(response: httpx.Response, what: str, clock: Callable[[], float] = time.monotonic) -> Iterator[bytes]:
+    """The answer's body in pieces of 256 KiB or more; Unreachable where it trickles or breaks off."""
+    held, since, seen = bytearray(), clock(), 0
+    try:
+        for part in response.iter_raw():
+            held += part
+            seen += len(part)
+            if clock() - since > PATIENCE:
+                if seen < SLOWEST:
+                    raise Unreachable(f"{what}: only {seen} bytes came in {PATIENCE:.0f} s: try again")
+                since, seen = clock(), 0
+            if len(held) >= PIECE:
+                yield bytes(held)
+                held.clear()
+    except httpx.TransportError as error:
+        raise Unreachable(f"{what}: broke off: {told(error)}") from error
+    if held:
+        yield bytes(held)
+
+
+def small(response: httpx.Response, what: str, limit: int = LIMIT) -> bytes:
+    """The whole body of a small answer; RegistryError where it is not small."""
+    content = b""
+    for piece in pieces(response, what):
+        content += piece
+        if len(content) > limit:
+            raise RegistryError(f"{what}: answered more than {limit} bytes: is this a registry?")
+    return content
+
+
+def document(response: httpx.Response, what: str) -> dict[str, Any]:
+    """The JSON object of a small answer; RegistryError where it is none, such as a proxy's page."""
+    content = small(response, what)
+    try:
+        found = json.loads(content)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        kind = response.headers.get("Content-Type", "something")
+        raise RegistryError(f"{what}: answered {response.status_code} with {kind} that is no JSON object: is this "
+                            "the registry's address, and not a proxy's?")  # fmt: skip
+    return found
+
+
+def failure(response: httpx.Response, what: str) -> TandemError:
+    """The error that an unwanted answer means. Never holds a token: URLs are told without their query."""
+    try:
+        said = _reasons(small(response, what))
+    except TandemError:
+        said = ""
+    status = response.status_code
+    words = f"{what}: {status}{': ' + said if said else ''}"
+    if "no space left" in said:
+        return RegistryError(f"{words}: the registry's disk is full: make room there, then try again")
+    if status in BUSY:
+        return Unreachable(f"{words}: try again", retry_after(response, datetime.now(UTC)))
+    if status == 401 and "Authorization" in response.request.headers:
+        return NotLoggedIn(f"{words}: this login has ended, or may not do that; {ROLES}")
+    if status == 401:
+        return NotLoggedIn(f"{words}: log in first: 'docker login', or [image] credentials in app.toml; {ROLES}")
+    if status == 403:
+        return RegistryError(f"{words}: this login may not do that; {ROLES}")
+    if status == 404:
+        return NotInRegistry(f"{words}: not there")
+    if status == 405:
+        return RegistryError(f"{words}: the registry does not allow it; deleting is a setting of the registry")
+    if status in {411, 413, 501}:
+        return TooLarge(f"{words}: larger than the registry, or a proxy before it, takes (client_max_body_size)")
+    if status == 416:
+        return OutOfStep(f"{words}: begin again")
+    if response.is_redirect:
+        return RegistryError(f"{words}: sends elsewhere: name the address it sends to in app.toml")
+    return RegistryError(words)
+
+
+def retry_after(response: httpx.Response, now: datetime) -> float | None:
+    """Seconds until the service wants to be asked again (RFC 9110, 10.2.3), or None where it does not say."""
+    said = response.headers.get("Retry-After", "")
+    if said.isdigit():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def told(error: Exception) -> str:
+    """An error's text; some of httpx's have none."""
+    return str(error) or type(error).__name__
+
+
+def _reasons(content: bytes) -> str:
+    """The codes and messages of the distribution-spec's error body, or the beginning of whatever came."""
+    try:
+        errors = json.loads(content)["errors"]
+        lines = [" ".join(str(each.get(key) or "") for key in ("code", "message", "detail")).strip() for each in errors]
+        return "; ".join(lines)[:1000]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return " ".join(content[:200].decode(errors="replace").split())

@@ -1,0 +1,39 @@
+"""SHA-256 in a thread of its own, while the bytes go on to the network (hashlib lets other threads run)."""
+
+import hashlib
+from queue import Queue
+from threading import Thread
+from types import TracebackType
+
+
+class Hashing:
+    """Hashes pieces in the order given, at most four behind. Use it in a `with`: its thread ends there."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self._hash = hashlib.sha256()
+        self._pieces: Queue[bytes | None] = Queue(4)
+        self._thread = Thread(target=self._run, name="hash", daemon=True)
+
+    def __enter__(self) -> "Hashing":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *failure: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
+    def update(self, piece: bytes) -> None:
+        """Take the next piece; waits while four are still to be hashed."""
+        self.passed += len(piece)
+        self._pieces.put(piece)
+
+    def hexdigest(self) -> str:
+        """The hash, in hex, of every piece taken; none can be taken after."""
+        self.__exit__()
+        return self._hash.hexdigest()
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._hash.update(piece)
