@@ -29,7 +29,7 @@ log = logging.getLogger("tandem.images")
 
 ANNOTATION = "dev.tandem.packages"
 FORM = "1"  # of the tree: a change of how it is made must change the key
-COMPILERS = 4  # processes; a fixed number, see bytecode.py
+COMPILERS = 4  # processes
 
 
 @dataclass(frozen=True)

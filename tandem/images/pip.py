@@ -27,6 +27,12 @@ NOT_OURS = frozenset(
     )
 )
 
+UNANSWERED = re.compile(
+    r"connection broken by|connection error|Connection aborted|Max retries|timed out|"
+    r"(429|5\d\d) (Client|Server) Error|HTTP error (429|5\d\d)"
+)
+REFUSED = re.compile(r"40[13] Client Error|HTTP error 40[13]")
+
 
 def download(lines: tuple[Line, ...], requirements: Requirements, interpreter: Interpreter, scratch: Path) -> Path:
     """Put the wheel of every locked line into a folder below `scratch`, its hash checked by pip; that folder.
@@ -68,25 +74,28 @@ def _pip(
     file.write_text("\n".join(lines), encoding="utf-8")
     bounds.write_text("\n".join(constraints), encoding="utf-8")
     argv = (sys.executable, "-m", "pip", *arguments, "--requirement", str(file), "--constraint", str(bounds))
-    finished = run.run(run.Command(argv, environment, cwd=str(scratch), time_limit=TIME_LIMIT))
+    log = scratch / "pip.log"  # only there does pip say why an address of an index gave nothing
+    finished = run.run(run.Command((*argv, "--log", str(log)), environment, cwd=str(scratch), time_limit=TIME_LIMIT))
     if finished.code or finished.timed_out:
-        raise _failure(finished, for_)
+        said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        unfetched = [line.partition(" ")[2] for line in said if "Could not fetch URL" in line]
+        raise _failure(finished, "\n".join((*unfetched[-3:], finished.output)), for_)
 
 
-def _failure(finished: run.Finished, interpreter: Interpreter) -> TandemError:
-    """The error that says what to do about what pip printed."""
-    output = without_secrets(finished.output)
+def _failure(finished: run.Finished, said: str, interpreter: Interpreter) -> TandemError:
+    """The error that says what to do about what pip said."""
+    output = without_secrets(said)
     last = "\n".join(output.splitlines()[-12:])
     missing = re.search(r"No matching distribution found for ([^\s(]+)", output)
     if finished.timed_out:
         return Unreachable(f"pip did not end within {TIME_LIMIT:.0f} s:\n{last}")
-    if re.search(r"connection broken by|Connection aborted|Max retries|timed out|HTTP error (429|5\d\d)", output):
+    if UNANSWERED.search(output):
         return Unreachable(f"the package index did not answer pip:\n{last}")
     if re.search(r"No space left on device|Errno 28", output):
         return BuildFailed(f"no space left for wheels in {os.environ.get('TMPDIR', 'the temporary folder')}:\n{last}")
     if "No module named pip" in output:
         return BuildFailed(f"{sys.executable} has no pip: run '{sys.executable} -m ensurepip'")
-    if re.search(r"(40[13]) (Client )?Error|HTTP error 40[13]", output):
+    if REFUSED.search(output):
         return BuildFailed(f"the package index refused pip: give it credentials in pip.conf or netrc:\n{last}")
     if "DO NOT MATCH THE HASHES" in output:
         return BuildFailed(f"a wheel is not the one that was locked: lock again, or find out who changed it:\n{last}")
