@@ -125,11 +125,12 @@ class ProcessTarget:
         with reach.holder(self.folder, self.address) as holder:
             status = holder.ask("status")
             at = _url(status["address"])
-            if moved := _moved(status):
+            if moved := _moved(status, self.address):
                 yield Progress(moved, 1, 4)
             if self._serves_well(status["current"], bundle.digest, at):
                 with self.states.unchanged(expected.token):
-                    _wait_for_old(holder)
+                    pass
+                _wait_for_old(holder)
                 yield Progress(f"{bundle.digest} serves at {at} already", 4, 4)
                 return
             try:
@@ -199,8 +200,11 @@ def _url(address: list[Any]) -> str:
     return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
 
 
-def _moved(status: dict[str, Any]) -> str | None:
-    asked, port = status["asked"], status["address"][1]
-    if asked.rpartition(":")[2] in (str(port), "0"):
+def _moved(status: dict[str, Any], wanted: str) -> str | None:
+    """What to say where the app answers somewhere else than app.toml says."""
+    asked, at = status["asked"], _url(status["address"])
+    if asked != wanted:
+        return f"the app still answers at {at}: 'tandem down' and 'tandem up' bring it to {wanted}"
+    if asked.rpartition(":")[2] in (str(status["address"][1]), "0"):
         return None
-    return f"{asked} was taken by another program: the app answers at {_url(status['address'])}"
+    return f"{asked} was taken by another program: the app answers at {at}"

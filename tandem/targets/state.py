@@ -19,7 +19,7 @@ from tandem.errors import StateChanged, TandemError, Unreachable
 from tandem.records import State, Versioned
 
 SCHEMA = 1
-LOCK_PATIENCE = 30.0  # seconds; the lock is held for the moment of a write or a swap
+LOCK_PATIENCE = 90.0  # seconds; the lock is held for the moment of a write or a swap, or until an app has ended
 
 
 def encode(state: State) -> bytes:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,8 +43,6 @@ def try_image(image: Image, verify: VerifySettings, folder: Path, cache: Path, s
     `folder` holds the trials, `cache` is .tandem/cache. Raises ImageFailed with the app's last lines, Unreachable
     and RegistryError where the image cannot be fetched, ReleaseFailed where this machine cannot try it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _clear(folder)
     with _scratch(folder) as scratch:
         try:
             bundle = unpack(image, scratch / "images", cache / "layers")
@@ -134,20 +132,21 @@ def _told(image: Image, failure: ReleaseFailed) -> str:
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """A trial's own folder, locked while the trial lives."""
-    scratch = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%H%M%S')}-", dir=folder))
-    with (scratch / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield scratch
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+    """A trial's own folder, locked while the trial lives; what trials that were killed left behind is ended first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as living:
+        with (folder / ".lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            _clear(folder)
+            scratch = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%H%M%S')}-", dir=folder))
+            living.callback(shutil.rmtree, scratch, ignore_errors=True)
+            fcntl.flock(living.enter_context((scratch / "lock").open("w")), fcntl.LOCK_EX)
+        yield scratch
 
 
 def _clear(folder: Path) -> None:
-    """End and remove what a trial that was killed left behind."""
-    for lock in folder.glob("*/lock"):
-        if not launch.living(lock):
+    for scratch in folder.glob("[0-9]*"):
+        if not launch.living(scratch / "lock"):
             with suppress(OSError, ValueError):
-                launch.end_orphan(int((lock.parent / "pid").read_text()), lock.parent / "life", 2.0)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+                launch.end_orphan(int((scratch / "pid").read_text()), scratch / "life", 2.0)
+            shutil.rmtree(scratch, ignore_errors=True)

@@ -54,6 +54,7 @@ def unpack(image: Image, images: Path, cache: Path) -> Bundle:
                 apply(layer_tree(image.registry, layer, cache), root)
             stay_inside(root)
             add_interpreter(root)
+            (root / document["workdir"].lstrip("/")).mkdir(parents=True, exist_ok=True)
             (new / "image.json").write_text(
                 json.dumps(document | {"layers": [x.digest for x in image.manifest.layers]})
             )
@@ -112,6 +113,8 @@ def _fits(image: Image, config: ImageConfig) -> None:
 
 def _document(image: Image, config: ImageConfig) -> dict[str, Any]:
     labels = config.labels
+    if ".." in config.workdir.split("/"):
+        raise ReleaseFailed(f"{image}: its working directory {config.workdir!r} leads out of it", "candidate")
     try:
         return {
             "digest": image.digest,
@@ -161,11 +164,17 @@ def _clear(folder: Path) -> None:
 
 
 def sweep(cache: Path, needed: set[str]) -> list[str]:
-    """Remove the trees of the layers whose digests are not `needed`; gives those removed. Bundles keep their files."""
+    """Remove the trees of the layers whose digests are not `needed`; gives those removed. Bundles keep their files.
+
+    Nothing is removed while an image is being unpacked: the next sweep will.
+    """
     if not cache.is_dir():
         return []
     with (cache / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return []
         _clear(cache)
         removed = [f"sha256:{folder.name}" for folder in cache.iterdir() if folder.is_dir()]
         removed = [digest for digest in removed if digest not in needed]
