@@ -26,8 +26,10 @@ def test_a_suffix_may_be_in_capitals(ride, network):
     ride("MODEL.ONNX", network().SerializeToString())
 
 
-def test_a_refusal_comes_before_the_end(network):
-    content = network().SerializeToString() + b"\xa0\x06\x01"
+@pytest.mark.parametrize("wrong", ["more than there should be", "less"])
+def test_a_refusal_comes_before_the_end(network, wrong):
+    whole = network().SerializeToString()
+    content = whole + b"\xa0\x06\x01" if wrong.startswith("more") else whole[:-1]
     pieces = [content[at : at + 50] for at in range(0, len(content), 50)]
     blob = Blob("model.onnx", len(content), None, lambda offset: iter(pieces))
     [guarded] = checked(Model("m", "v", (blob,), Facts()), ["onnx"]).files

@@ -7,7 +7,7 @@ import pytest
 
 from tandem.documents import canonical
 from tandem.errors import ModelDamaged, ModelError, ModelNotFound, ModelRefused, SettingsError
-from tandem.records import Facts
+from tandem.records import Blob, Facts
 
 GOOD = Facts({"accuracy": 0.97}, {"trained on": "digits"})
 
@@ -96,6 +96,13 @@ def test_files_that_are_not_what_their_publisher_says_are_not_published(place, b
         place.store().publish("digits", [blob("weights.bin", b"weights", sha256="0" * 64)], Facts())
     assert list(place.store().versions("digits")) == []
     assert not [entry for entry in place.objects().list("digits/") if "weights" in entry.path]
+
+
+@pytest.mark.parametrize("size", [6, 8])
+def test_a_file_that_is_longer_or_shorter_than_it_was_said_to_be_is_not_published(place, size):
+    lying = Blob("w", size, None, lambda offset: iter([b"wei", b"", b"ghts"]))
+    with pytest.raises(ModelDamaged, match=f"w: 7 bytes where {size} were promised"):
+        place.store().publish("digits", [lying], Facts())
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-rf", "a b", "ä", "x" * 101, ".hidden"])
