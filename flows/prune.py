@@ -1,8 +1,10 @@
 """prune: what no environment runs, may go back to, or is about to want leaves the registry."""
 
 from contextlib import ExitStack
+from typing import Annotated
 
 from prefect import flow, get_run_logger
+from pydantic import Field
 
 from tandem.records import State
 from tandem.seams import Registry
@@ -12,8 +14,6 @@ from . import backends, cards, ingredients
 from .backends import AppName
 from .lock import environment_lock
 from .stages import stage
-
-KEPT = 10  # newest candidates that stay whatever the environments say
 
 
 def needed(state: State) -> set[str]:
@@ -28,14 +28,14 @@ def needed(state: State) -> set[str]:
 
 
 @stage("choose what goes", network=True)
-def unneeded(settings: Settings, registry: Registry, states: list[State]) -> dict[str, str]:
+def unneeded(settings: Settings, registry: Registry, states: list[State], newest: int) -> dict[str, str]:
     """Tag → digest of every candidate of this app that nothing needs; others' tags are left alone."""
     order = {commit[:12]: position for position, commit in enumerate(ingredients.commits(settings))}
     mine = [tag for tag in registry.tags() if tag.count("-") == 2]
     mine.sort(key=lambda tag: order.get(tag.split("-")[0], len(order)))
     keep = set().union(*(needed(state) for state in states)) if states else set()
     found = {}
-    for tag in mine[KEPT:]:
+    for tag in mine[newest:]:
         image = backends.image(registry, tag)
         if image.digest not in keep and image.manifest.annotations.get("dev.tandem.app") == settings.app:
             found[tag] = image.digest
@@ -50,7 +50,7 @@ def delete(registry: Registry, tag: str, digest: str) -> None:
 
 
 @flow(flow_run_name="{app}", description="Delete the candidates that nothing needs any more.")
-def prune(app: AppName, dry_run: bool = False) -> list[str]:
+def prune(app: AppName, dry_run: bool = False, keep: Annotated[int, Field(ge=1)] = 10) -> list[str]:
     """Delete the candidates that no environment runs, may go back to, or was promised; give back their tags.
 
     Where one environment's state cannot be read, nothing is deleted.
@@ -58,6 +58,7 @@ def prune(app: AppName, dry_run: bool = False) -> list[str]:
     Args:
         app: The app folder's name.
         dry_run: Say what would be deleted, and delete nothing.
+        keep: How many of the newest stay, whatever the environments say.
     """
     settings = Settings.load(app)
     registry = backends.registry(settings)
@@ -65,7 +66,7 @@ def prune(app: AppName, dry_run: bool = False) -> list[str]:
         for environment in settings.toml.environments:
             locks.enter_context(environment_lock(settings, environment))
         states = [backends.target(settings, environment).state().value for environment in settings.toml.environments]
-        found = unneeded(settings, registry, states)
+        found = unneeded(settings, registry, states, keep)
         for tag, digest in {} if dry_run else found.items():
             delete(registry, tag, digest)
     lines = "\n".join(f"- `{tag}` {digest}" for tag, digest in found.items()) or "Nothing."

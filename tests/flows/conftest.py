@@ -16,8 +16,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-SERVE = '''
+SERVE = """
 import http.server, json, os, socket, sys, threading, signal, time
 
 GREETING = "good"
@@ -25,7 +27,9 @@ model = json.load(open(os.path.join(os.environ["MODEL_DIR"], "model.json")))
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        answers = {"/": "ok", "/answer": model["answer"], "/deep": model.get("deep", "good"), "/greeting": GREETING}
+        if self.path == "/slow":
+            time.sleep(model.get("slow", 0))
+        answers = {"/": "ok", "/slow": "done", "/answer": model["answer"], "/deep": model.get("deep", "good"), "/greeting": GREETING}
         body = json.dumps(answers.get(self.path)).encode()
         self.send_response(200 if self.path in answers else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -34,8 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         print("served", self.path, flush=True)
 
-if model.get("crash"):
-    sys.exit("the model is broken")
+time.sleep(STARTUP := 0)
 server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
 server.socket.close()
 server.socket = socket.socket(fileno=int(sys.argv[1].removeprefix("fd://")))
@@ -43,14 +46,14 @@ server.server_name, server.server_port = "tiny", 0
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 print("serving", flush=True)
 server.serve_forever(poll_interval=0.05)
-'''
+"""
 
 TESTS = """
-import unittest
+import pathlib, unittest
 
 class Tiny(unittest.TestCase):
     def test_it_is_whole(self):
-        self.assertNotIn("BROKEN", open("serve.py").read())
+        self.assertNotIn("BROKEN", pathlib.Path("serve.py").read_text())
 """
 
 APP_TOML = """
@@ -120,6 +123,16 @@ class Line:
         (folder / "metrics.json").write_text(json.dumps({"accuracy": 0.9}))
         return publish("tiny", str(folder)).version
 
+    def start(self, statement: str) -> subprocess.Popen[bytes]:
+        """A flow in a process of its own, that a test may kill."""
+        env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_HOME": str(PREFECT_HOME.value())}
+        return subprocess.Popen([sys.executable, "-c", statement], env=env)
+
+    def lease_is_over(self) -> None:
+        """What a minute does to a lock whose holder is dead."""
+        with get_client(sync_client=True) as client:
+            client.delete_global_concurrency_limit_by_name("release-tiny-local")
+
     def ask(self, path: str = "/answer") -> object:
         """What the users get."""
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5).json()
@@ -149,8 +162,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 pass
             assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-2000:]
             time.sleep(0.1)
-        os.environ.update({name: env[name] for name in env if name.startswith("PREFECT_")}, PREFECT_API_URL=api)
-        yield api
+        with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
+            yield api
     finally:
         process.terminate()
         process.wait(30)
@@ -162,7 +175,9 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def line(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Line]:
+def line(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Line]:
     """A line with one commit and one model; mark `more` puts lines into [environments.local] and behind it."""
     monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
     (tmp_path / "deployments" / "tiny").mkdir(parents=True)
