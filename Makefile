@@ -1,8 +1,6 @@
 # `make demo` shows the whole line on this machine; `make test` is what every change must pass.
 PYTHON ?= python3
-# --no-deps: the lock names every package, and older pips stumble over extras in it
-PIP = .venv/bin/pip --disable-pip-version-check --quiet
-LOCK = .tandem/venvs/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: demo stop test check lock docs clean
 
@@ -25,25 +23,24 @@ check: .venv/dev.installed  ## style, types, the arrows between packages
 	@sh scripts/need.sh $(PYTHON)
 	@echo "── Install what Tandem needs into .venv (once)"
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
-	@$(PIP) install --no-deps --require-hashes -r requirements/tandem.txt
-	@$(PIP) install --no-deps --editable .
+	@sh scripts/install.sh .venv requirements/tandem.txt
+	@.venv/bin/pip --disable-pip-version-check --quiet install --no-deps --editable .
 	@touch $@
 
 .venv/dev.installed: requirements/dev.txt pyproject.toml
 	@sh scripts/need.sh $(PYTHON)
 	@[ -x .venv/bin/pip ] || $(PYTHON) -m venv .venv
-	$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
-	$(PIP) install --no-deps --editable .
+	@sh scripts/install.sh .venv requirements/dev.txt
+	@.venv/bin/pip --disable-pip-version-check --quiet install --no-deps --editable .
 	@touch .venv/tandem.installed $@
 
-lock: .tandem/venvs/lock/bin/uv  ## the newest versions that fit, into every locked file
+lock: .venv/bin/uv  ## the newest versions that fit, into every locked file
 	$(LOCK) --upgrade pyproject.toml -o requirements/tandem.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/dev.txt
 	for file in app/*requirements.in; do $(LOCK) --upgrade $$file -o $${file%.in}.txt; done
 
-.tandem/venvs/lock/bin/uv:
-	$(PYTHON) -m venv .tandem/venvs/lock
-	.tandem/venvs/lock/bin/pip --disable-pip-version-check --quiet install uv
+.venv/bin/uv: .venv/dev.installed
+	@[ -x $@ ] || .venv/bin/pip --quiet install --no-deps --require-hashes -r requirements/uv.txt
 
 docs: .venv/tandem.installed  ## the reference that is generated from the code
 	.venv/bin/python scripts/commands_md.py > docs/commands.md

@@ -14,7 +14,7 @@ up=$!
 step "Train the sample model"
 if [ ! -e $demo/trained ] || [ app/train.py -nt $demo/trained ] || [ app/train-requirements.txt -nt $demo/trained ]; then
     [ -x .tandem/venvs/train/bin/pip ] || python -m venv .tandem/venvs/train
-    .tandem/venvs/train/bin/pip install --quiet --disable-pip-version-check --require-hashes -r app/train-requirements.txt
+    sh scripts/install.sh .tandem/venvs/train app/train-requirements.txt
     .tandem/venvs/train/bin/python app/train.py $demo/model --sample $demo/digit.png
     touch $demo/trained
 else
