@@ -23,6 +23,10 @@ class TooLarge(RegistryError):
     """The registry, or a proxy before it, does not take requests of this size."""
 
 
+class BlobUnknown(RegistryError):
+    """An image manifest needs a blob that the registry does not find."""
+
+
 class OutOfStep(RegistryError):
     """An upload stands elsewhere than was thought."""
 
@@ -85,6 +89,8 @@ def failure(response: httpx.Response, what: str) -> TandemError:
     words = f"{what}: {status}{': ' + said if said else ''}"
     if "no space left" in said:
         return RegistryError(f"{words}: the registry's disk is full: make room there, then try again")
+    if "MANIFEST_BLOB_UNKNOWN" in said:
+        return BlobUnknown(f"{words}: write that blob first")
     if status in BUSY:
         return Unreachable(f"{words}: try again", retry_after(response, datetime.now(UTC)))
     if status == 401 and "Authorization" in response.request.headers:

@@ -16,7 +16,7 @@ from tandem.manifests import (
 )
 from tandem.records import Blob, Descriptor, ImageManifest
 from tandem.registries import subjects
-from tandem.registries.answers import document, small
+from tandem.registries.answers import BlobUnknown, document, small
 from tandem.registries.downloads import download
 from tandem.registries.entries import as_referrer
 from tandem.registries.uploads import SMALL, Uploads
@@ -94,10 +94,13 @@ class DistributionRegistry:
         if len(content) > LIMIT:
             raise RegistryError(f"{self}: an image manifest of {len(content)} bytes: {LIMIT} are allowed")
         bare = Descriptor(manifest.media_type, digest_of(content), len(content))
-        url, doing = self.wire.url(f"manifests/{tag or bare.digest}"), f"pushing image manifest {tag or bare.digest}"
-        with self.wire.ask("PUT", url, doing, ok=(201,), actions=PUSH,
-                           headers={"Content-Type": manifest.media_type}, content=content) as answer:  # fmt: skip
-            listed = "OCI-Subject" in answer.headers
+        try:
+            listed = self._put(manifest, content, tag or bare.digest)
+        except BlobUnknown:
+            # Debian's registry says so of a blob that another writer is just writing too.
+            if not all(self._size(part.digest) == part.size for part in (manifest.config, *manifest.layers)):
+                raise
+            listed = self._put(manifest, content, tag or bare.digest)
         if manifest.subject and not listed:
             subjects.add(self.wire, manifest.subject.digest, as_referrer(bare, manifest))
         return bare
@@ -109,6 +112,13 @@ class DistributionRegistry:
             self.delete(referrer.digest)
         if (fallback := self.resolve(subjects.fallback_tag(digest))) is not None:
             self._delete(fallback.digest)
+
+    def _put(self, manifest: ImageManifest, content: bytes, reference: str) -> bool:
+        """Whether the registry lists the referrer by itself."""
+        url, headers = self.wire.url(f"manifests/{reference}"), {"Content-Type": manifest.media_type}
+        doing = f"pushing image manifest {reference}"
+        with self.wire.ask("PUT", url, doing, ok=(201,), actions=PUSH, headers=headers, content=content) as answer:
+            return "OCI-Subject" in answer.headers
 
     def _delete(self, digest: str) -> None:
         with self.wire.ask("DELETE", self.wire.url(f"manifests/{digest}"), f"deleting {digest}",

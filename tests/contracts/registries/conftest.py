@@ -6,8 +6,10 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +20,7 @@ from tandem.records import Descriptor, Image, ImageManifest
 from tandem.registries import open_registry
 from tandem.seams import Registry
 
+ENTRA = Path(__file__).with_name("entra.py")
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
@@ -27,12 +30,25 @@ def oci_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Debian's registry on a free port of its own: host:port."""
+def acr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry on a free port, which takes the tokens of a double of ACR's login: host:port."""
+    folder = tmp_path_factory.mktemp("acr")
+    with running([sys.executable, ENTRA, folder], folder / "entra.log", (folder / "address").exists):
+        token = {
+            "realm": f"http://{(folder / 'address').read_text()}/oauth2/token",
+            "issuer": "acr double",
+            "rootcertbundle": str(folder / "cert.pem"),
+        }
+        with docker_registry(folder, token) as address:
+            yield address
+
+
+@contextmanager
+def docker_registry(folder: Path, token: dict[str, str] | None = None) -> Iterator[str]:
+    """Debian's registry: host:port."""
     if not shutil.which("docker-registry"):
         missing = pytest.fail if os.environ.get("TANDEM_REQUIRE_ALL") else pytest.skip
         missing("docker-registry is not installed")
-    folder = tmp_path_factory.mktemp("docker-registry")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -41,16 +57,24 @@ def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
         "http": {"addr": address, "secret": "one for all"},
+        **({"auth": {"token": {**token, "service": address}}} if token else {}),
     }
     (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", folder / "config.yml"], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 20
-        while not answers(address):
-            assert server.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
-            time.sleep(0.02)
+    argv = ["docker-registry", "serve", folder / "config.yml"]
+    with running(argv, folder / "registry.log", lambda: answers(address)):
         yield address
+
+
+@contextmanager
+def running(argv: list[str | Path], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    with log.open("wb") as written:
+        server = subprocess.Popen(argv, stdout=written, stderr=written)
+    try:
+        deadline = time.monotonic() + 30
+        while not ready():
+            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+        yield
     finally:
         server.terminate()
         server.wait(10)
@@ -58,18 +82,24 @@ def docker_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def answers(address: str) -> bool:
     try:
-        return httpx.get(f"http://{address}/v2/").status_code == 200
+        return httpx.get(f"http://{address}/v2/").status_code in {200, 401}
     except httpx.TransportError:
         return False
 
 
 @pytest.fixture
-def distribution_url(docker_registry: str, request: pytest.FixtureRequest) -> str:
-    """A repository of this test's own."""
-    return f"{docker_registry}/test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}/app"
+def acr_url(acr: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A repository of this test's own, and an `az` that is logged in."""
+    az = tmp_path / "bin" / "az"
+    az.parent.mkdir()
+    az.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ENTRA}" token\n')
+    az.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{az.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
+    return f"acr:{acr}/test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}/app"
 
 
-@pytest.fixture(params=["oci", "distribution"])
+@pytest.fixture(params=["oci", "acr"])
 def url(request: pytest.FixtureRequest) -> str:
     """A registry's name, with nothing in it yet; another process may open it too."""
     return str(request.getfixturevalue(f"{request.param}_url"))
