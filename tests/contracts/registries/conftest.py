@@ -43,6 +43,19 @@ def acr(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
 
 
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry, which asks for no login: host:port."""
+    with docker_registry(tmp_path_factory.mktemp("plain")) as address:
+        yield address
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest) -> str:
+    """A repository of this test's own."""
+    return f"test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}/app"
+
+
 @contextmanager
 def docker_registry(folder: Path, token: dict[str, str] | None = None) -> Iterator[str]:
     """Debian's registry: host:port."""
@@ -88,7 +101,7 @@ def answers(address: str) -> bool:
 
 
 @pytest.fixture
-def acr_url(acr: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def acr_url(acr: str, repository: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A repository of this test's own, and an `az` that is logged in."""
     az = tmp_path / "bin" / "az"
     az.parent.mkdir()
@@ -96,7 +109,7 @@ def acr_url(acr: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatc
     az.chmod(0o755)
     monkeypatch.setenv("PATH", f"{az.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCliCredential")
-    return f"acr:{acr}/test-{hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]}/app"
+    return f"acr:{acr}/{repository}"
 
 
 @pytest.fixture(params=["oci", "acr"])
