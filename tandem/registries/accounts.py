@@ -51,7 +51,7 @@ def _written(entry: Mapping[str, str]) -> Account | None:
     if token := entry.get("identitytoken"):
         return Account("<token>", token)
     try:
-        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
+        user, _, password = base64.b64decode(entry.get("auth", ""), validate=True).decode().partition(":")
     except binascii.Error:
         raise ValueError("auth") from None
     user, password = entry.get("username", user), entry.get("password", password)
