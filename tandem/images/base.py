@@ -1,5 +1,6 @@
 """What an app image stands on: nothing (`base = "none"`, the interpreter is this machine's), or an image."""
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from tandem.images import cache
 from tandem.images.inside import Inside, look_inside
 from tandem.images.interpreter import MACHINES, Interpreter, this_interpreter
 from tandem.manifests import as_oci, image_of
-from tandem.records import Blob, Descriptor, Image
+from tandem.records import Blob, Descriptor, Image, ImageManifest
 from tandem.seams import Registry
 from tandem.settings import ImageSettings
 
@@ -44,23 +45,52 @@ def base_identity(image: ImageSettings, open_base: OpenBase) -> str:
     """
     if image.builder == "docker":
         return "dockerfile"
-    found = _base_image(image, open_base)
-    return found.digest if found else f"none {this_interpreter().identity}"
+    if image.base == "none":
+        return f"none {this_interpreter().identity}"
+    return _base_image(image, open_base).digest
 
 
 def foundation(image: ImageSettings, open_base: OpenBase, folder: Path) -> Foundation:
-    """The base, looked into once; what was found is kept in `folder`. Raises as `base_identity`."""
-    found = _base_image(image, open_base)
-    if found is None:
+    """The base, looked into once: a base by digest costs no request from then on. Raises as `base_identity`.
+
+    What was found is kept in `folder`.
+    """
+    if image.base == "none":
         own = this_interpreter()
         return Foundation(None, ImageConfig(own.architecture, own.system), own, "")
+    url, reference = split(image.base)
+    pinned = reference if reference.startswith("sha256:") else base_identity(image, open_base)
+    key = hashlib.sha256(f"{pinned} {image.platform}".encode()).hexdigest()
+    file = folder / "bases" / f"{key}.json"
+    if content := cache.read(file):
+        known = load(_Known, content)
+    else:
+        known = _look(image, open_base)
+        cache.keep(file, dump(known))
+    inside, machine = known.inside, MACHINES[image.platform.removeprefix("linux/")]
+    interpreter = Interpreter(inside.version, "linux", machine, inside.libc)
+    return Foundation(Image(open_base(url), known.digest, known.manifest), known.config, interpreter, inside.python)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A base as it was found, and what it holds."""
+
+    digest: str
+    manifest: ImageManifest
+    config: ImageConfig
+    inside: Inside
+
+
+def _look(image: ImageSettings, open_base: OpenBase) -> _Known:
+    found = _base_image(image, open_base)
     config = config_of(found)
-    file = folder / "bases" / f"{found.digest.removeprefix('sha256:')}.json"
-    inside = load(Inside, content) if (content := cache.read(file)) else look_inside(found, config)
-    if content is None:
-        cache.keep(file, dump(inside))
-    machine = MACHINES[image.platform.removeprefix("linux/")]
-    return Foundation(found, config, Interpreter(inside.version, "linux", machine, inside.libc), inside.python)
+    if (its := f"{config.os}/{config.architecture}") != image.platform:
+        raise BuildFailed(f"{found}: made for {its}, [image] platform is {image.platform}: correct one of them")
+    if len(config.diff_ids) != len(found.manifest.layers):
+        counts = f"{len(found.manifest.layers)} layers, and {len(config.diff_ids)} in its config"
+        raise BuildFailed(f"{found}: {counts}: it is no image to run; choose another base")
+    return _Known(found.digest, found.manifest, config, look_inside(found, config))
 
 
 def copy_layers(base: Image, registry: Registry) -> tuple[Descriptor, ...]:
@@ -78,9 +108,7 @@ def _copied(base: Image, layer: Descriptor, registry: Registry) -> Descriptor:
     return replace(registry.write(blob, layer.media_type), annotations=layer.annotations)
 
 
-def _base_image(image: ImageSettings, open_base: OpenBase) -> Image | None:
-    if image.base == "none":
-        return None
+def _base_image(image: ImageSettings, open_base: OpenBase) -> Image:
     url, reference = split(image.base)
     try:
         found = image_of(open_base(url), reference, image.platform)

@@ -45,8 +45,8 @@ def app_config(
 def _environment(base: Foundation, image: ImageSettings, model: str) -> dict[str, str]:
     inherited = base.config.env
     ours = {"PATH": f"{VENV}/bin:{inherited.get('PATH') or PATH}", "VIRTUAL_ENV": VENV, "PYTHONUNBUFFERED": "1"}
-    asked = {name: _resolved(value, image, model) for name, value in sorted(image.env.items())}
-    return {**inherited, **ours, **asked}
+    asked = {name: _resolved(value, image, model) for name, value in image.env.items()}
+    return dict(sorted({**inherited, **ours, **asked}.items()))
 
 
 def _labels(base: Foundation, image: ImageSettings, model: str, commit: Commit) -> Mapping[str, str]:

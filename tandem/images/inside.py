@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # runtimes' default, where a config has none
 PYTHON = re.compile(r"python3(?:\.\d+)?")
-HOLDS_VERSION = re.compile(r"(?:python3(?:\.\d+)?|libpython3\.\d+\.so\.1\.0)")
-VERSION = re.compile(rb"\x00(3\.\d{1,2}\.\d{1,2})\+?\x00")
+HOLDS_VERSION = re.compile(r"(?:python3(?:\.(\d+))?|libpython3\.(\d+)\.so\.1\.0)")
 LIBC = re.compile(r"(?:usr/)?lib(?:64)?/(?:[^/]+/)?libc\.so\.6")
 GLIBC_NAMED = re.compile(r"libc-2\.(\d+)\.so")
 GLIBC = re.compile(rb"GNU C Library [^\n]{0,80}version 2\.(\d+)")
@@ -65,13 +64,20 @@ def look_inside(image: Image, config: ImageConfig) -> Inside:
         raise BuildFailed(f"{image}: no python3 in {', '.join(folders)}: choose a base that has one")
     if not (libc := _libc(seen)):
         raise BuildFailed(f"{image}: no C library that is known (glibc, musl), so no wheel is known to run there")
-    minor = named[1] if (named := re.fullmatch(r"python(3\.\d+)", posixpath.basename(python))) else ""
-    said = {path: version for path, version in seen.said.items() if version.startswith(f"{minor}." if minor else "3.")}
-    shared = next((version for path, version in said.items() if "libpython" in path), "")
-    version = said.get(python) or shared or (f"{minor}.0" if minor else "")
-    if not version:
+    if not (version := _version(seen, python, config.env.get("PYTHON_VERSION", ""))):
         raise BuildFailed(f"{image}: /{python} does not say which Python it is: choose a base with python3.X")
     return Inside(f"/{python}", version, libc)
+
+
+def _version(seen: _Seen, python: str, named: str) -> str:
+    """The whole version: as the config names it (Docker's official images do), the binary or its library say it."""
+    numbered = re.fullmatch(r"python(3\.\d+)", posixpath.basename(python))
+    minor = f"{numbered[1]}." if numbered else "3."
+    if numbered and re.fullmatch(rf"{re.escape(minor)}\d+", named):
+        return named
+    said = {path: version for path, version in seen.said.items() if version.startswith(minor)}
+    shared = [version for path, version in said.items() if "libpython" in path]
+    return said.get(python) or next(iter(shared), f"{minor}0" if numbered else "")
 
 
 def _read_layer(image: Image, layer: Descriptor, seen: _Seen) -> None:
@@ -111,10 +117,11 @@ def _note_file(seen: _Seen, path: str, tar: tarfile.TarFile, member: tarfile.Tar
     if LIBC.fullmatch(path) or MUSL.fullmatch(path):
         seen.links[path] = ""
         seen.said[path] = _search(tar, member, GLIBC)
-    elif HOLDS_VERSION.fullmatch(name):
+    elif match := HOLDS_VERSION.fullmatch(name):
         if PYTHON.fullmatch(name):
             seen.links[path] = ""
-        if version := _search(tar, member, VERSION):
+        minor = (match[1] or match[2] or "").encode() or rb"\d{1,2}"
+        if version := _search(tar, member, re.compile(rb"(?<![\d.])(3\.%b\.\d{1,2})\+?\x00" % minor)):
             seen.said[path] = version
 
 

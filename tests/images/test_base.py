@@ -39,7 +39,11 @@ def push(tmp_path: Path) -> Push:
     """push({"usr/bin/x": b"…", "link": "-> target"}, …) puts a base of these layers, tagged "1"."""
 
     def run(
-        *layers: Contents, tag: str = "1", kind: str = "docker.image.rootfs.diff.tar.gzip", **config: object
+        *layers: Contents | bytes,
+        tag: str = "1",
+        kind: str = "docker.image.rootfs.diff.tar.gzip",
+        architecture: str = "amd64",
+        **config: object,
     ) -> Image:
         registry, descriptors, diff_ids = open_registry("oci:bases", tmp_path), [], []
         for contents in layers:
@@ -47,7 +51,7 @@ def push(tmp_path: Path) -> Push:
             packed = gzip.compress(tar, 1) if kind.endswith("gzip") else tar
             descriptors.append(registry.write(blob_of(packed, "layer"), f"application/vnd.{kind}"))
             diff_ids.append(digest_of(tar))
-        document = {"architecture": "amd64", "os": "linux", "config": config, "rootfs": {"diff_ids": diff_ids}}
+        document = {"architecture": architecture, "os": "linux", "config": config, "rootfs": {"diff_ids": diff_ids}}
         written = registry.write(blob_of(json.dumps(document).encode(), "config"), CONFIG)
         manifest = ImageManifest(written, tuple(descriptors))
         return Image(registry, registry.put(manifest, tag).digest, manifest)
@@ -149,6 +153,22 @@ def test_an_index_gives_the_image_of_the_platform_and_its_digest_is_the_identity
         return base_identity(settings(base=base, platform=platform), lambda url: open_registry(url, tmp_path))
 
     assert (identity("linux/amd64"), identity("linux/arm64")) == (amd.digest, arm.digest)
+
+
+def test_a_base_by_digest_is_asked_for_once_and_the_image_is_the_same(
+    push: Push, settings: Settings, source: Callable[..., object], build: Callable[..., Image], tmp_path: Path
+) -> None:
+    base = push(DEBIAN, Env=["Z=1", "A=2"], Labels={"b": "1", "a": "2"})
+    wish, commit = settings(base=f"oci:bases@{base.digest}"), source({"app.py": ""})
+    first = build(commit, wish)
+    (tmp_path / "bases").rename(tmp_path / "out of reach")
+    assert build(commit, wish).digest == first.digest
+
+
+def test_a_base_for_another_platform_is_refused(push: Push, found: Callable[[], Foundation]) -> None:
+    push(DEBIAN, architecture="arm64")
+    with pytest.raises(BuildFailed, match=r"made for linux/arm64, .* platform is linux/amd64"):
+        found()
 
 
 def test_an_image_on_a_base_has_its_layers_its_environment_and_its_python(
