@@ -29,7 +29,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.path == "/slow":
             time.sleep(model.get("slow", 0))
-        answers = {"/": "ok", "/slow": "done", "/answer": model["answer"], "/deep": model.get("deep", "good"), "/greeting": GREETING}
+        answers = {"/": "ok", "/slow": "done", "/greeting": GREETING}
+        answers |= {"/answer": model["answer"], "/deep": model.get("deep", "good")}
         body = json.dumps(answers.get(self.path)).encode()
         self.send_response(200 if self.path in answers else 404)
         self.send_header("Content-Length", str(len(body)))
@@ -192,6 +193,7 @@ def line(
     line.publish()
     yield line
     from tandem.flows.backends import target
+
     from tandem.settings import Settings
 
     settings = Settings.load("tiny")

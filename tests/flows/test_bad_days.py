@@ -5,14 +5,14 @@ import subprocess
 import time
 
 import pytest
-
-from tandem.errors import Refused, ReleaseFailed
 from tandem.flows.approve import approve
 from tandem.flows.backends import target
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import block, status
 from tandem.flows.reconcile import reconcile
 from tandem.flows.release import release
+
+from tandem.errors import Refused, ReleaseFailed
 from tandem.records import State
 from tandem.settings import Settings
 
@@ -159,7 +159,7 @@ def test_a_full_disk_ends_in_a_message_and_nothing_half(line, tmp_path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(small)], check=True)
     try:
         line.publish(weights="x" * 100_000)
-        with pytest.raises(Exception, match="(?i)space|room|full"):
+        with pytest.raises(Exception, match=r"(?i)space|room|full"):
             integrate("tiny")
     finally:
         subprocess.run(["umount", str(small)], check=True)
