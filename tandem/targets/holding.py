@@ -84,6 +84,7 @@ class Holding:
                     self.steering.close(lane)
                 self._restore_paused()
                 raise
+            self.record()
             at = (self.steering.host, self.steering.port) if lane else version.place
             return {"at": at, "source": lane and self.steering.source_of(lane), "gap": gap}
 
@@ -115,6 +116,7 @@ class Holding:
             with self.lock:
                 self._close(version)
                 self._restore_paused()
+                self.record()
 
     def stop(self, keep: bool) -> None:
         """End everything; with `keep` the record says what served, so that it can be resumed."""

@@ -1,14 +1,21 @@
 """Swaps of gunicorn under load, by clients that never retry. benchmarks/swap.py is the long form."""
 
 import importlib.util
+import os
+import signal
+import socket
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tandem.records import Image
 from tandem.settings import Request, VerifySettings
+from tandem.targets import reach
 from tandem.targets.process import ProcessTarget
 
 
@@ -48,4 +55,45 @@ def test_swaps_under_load_cost_no_request(
         assert loads[-1].seen[-1] == f"v{swaps}"
     finally:
         over.set()
+        target.stop()
+
+
+def test_a_connection_that_waits_in_the_old_ones_queue_is_answered_by_the_new(
+    app_image: Callable[..., Image], tmp_path: Path, free_port: int
+) -> None:
+    target = ProcessTarget(
+        "swap", "local", tmp_path / "home", f"127.0.0.1:{free_port}", VerifySettings(ready="/readyz")
+    )
+    try:
+        list(target.roll_out(app_image("v1"), target.state()))
+        (old,) = reach.recorded(target.folder)["apps"]
+        os.kill(old["pid"], signal.SIGSTOP)  # it takes nothing more from its queue
+        with socket.create_connection(("127.0.0.1", free_port), timeout=10) as user:
+            user.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            for progress in target.roll_out(app_image("v2"), target.state()):
+                if "users reach it" in progress.message:
+                    assert b'"version": "v2"' in user.makefile("rb").read()
+                    os.kill(old["pid"], signal.SIGKILL)
+    finally:
+        target.stop()
+
+
+def test_a_connection_that_the_old_one_just_took_may_still_send_its_request(
+    app_image: Callable[..., Image], tmp_path: Path, free_port: int
+) -> None:
+    verify = VerifySettings(ready="/readyz")
+    target = ProcessTarget("swap", "local", tmp_path / "home", f"127.0.0.1:{free_port}", verify)
+    try:
+        list(target.roll_out(app_image("v1", "abrupt"), target.state()))
+        steps = target.roll_out(app_image("v2"), target.state())
+        while "ready after" not in next(steps).message:
+            pass
+        with socket.create_connection(("127.0.0.1", free_port), timeout=10) as user:
+            time.sleep(0.2)  # the old one takes it
+            assert "users reach it" in next(steps).message
+            time.sleep(0.2)  # and one that was told to end at the switch would be gone by now
+            user.sendall(b"GET /version HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert b'"version": "v1"' in user.makefile("rb").read()
+        list(steps)
+    finally:
         target.stop()

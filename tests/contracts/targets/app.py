@@ -77,6 +77,7 @@ def leave(*_):
     threading.Thread(target=server.shutdown).start()
 
 
-signal.signal(signal.SIGTERM, signal.SIG_IGN if HOW == "stubborn" else leave)
+answers_to = {"stubborn": signal.SIG_IGN, "abrupt": lambda *_: os._exit(0)}
+signal.signal(signal.SIGTERM, answers_to.get(HOW, leave))
 server.serve_forever(poll_interval=0.02)
 server.server_close()
