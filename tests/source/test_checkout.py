@@ -117,7 +117,8 @@ def test_a_shallow_origin_works_and_may_grow(origin, open_, tmp_path):
     shallow = str(tmp_path / "shallow")
     assert [commit.id for commit in open_(repository=shallow).history()] == [second]
     third = origin.commit(app__main_py="3")
-    origin.git("-C", shallow, "pull", "-q", "--ff-only")
+    origin.git("-C", shallow, "fetch", "-q", "--depth=1", "origin", "main")
+    origin.git("-C", shallow, "reset", "-q", "--hard", "FETCH_HEAD")
     assert next(open_(repository=shallow).history()).id == third
     origin.git("-C", shallow, "fetch", "-q", "--unshallow")
     assert [commit.id for commit in open_(repository=shallow).history()] == [third, second, first]

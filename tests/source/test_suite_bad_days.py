@@ -115,7 +115,7 @@ def test_a_flood_of_output_is_bounded_and_its_end_is_kept(bench):
     )
     with pytest.raises(SuiteFailed, match="the end") as failure:
         bench.run(command="python check.py")
-    assert len("".join(bench.said)) < 1_200_000 and "only its end is kept" in "".join(bench.said)
+    assert len("".join(bench.said)) < 1_200_000 and "".join(bench.said).count("only its end is kept") == 1
     assert len(str(failure.value)) < 300_000
 
 
