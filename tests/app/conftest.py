@@ -26,7 +26,9 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MODEL_DIR as a pipeline gives it; without one, a model trained here."""
     if given := os.environ.get("MODEL_DIR"):
         return Path(given)
-    train = pytest.importorskip("app.train", reason="set MODEL_DIR, or install app/train-requirements.txt")
+    train = pytest.importorskip(
+        "app.train", exc_type=ImportError, reason="set MODEL_DIR, or install app/train-requirements.txt"
+    )
     folder = tmp_path_factory.mktemp("digits")
     train.train(folder)
     return folder

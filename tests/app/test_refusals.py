@@ -136,10 +136,17 @@ def test_a_body_above_the_limit_is_a_413_that_names_the_limit(client: FlaskClien
 
 def test_a_body_of_unknown_length_is_stopped_at_the_limit(client: FlaskClient) -> None:
     endless = io.BytesIO(bytes(17 * 1024 * 1024))
-    response = client.post(
-        "/score", input_stream=endless, content_type="application/json", environ_base={"wsgi.input_terminated": True}
-    )
+    chunked = {"wsgi.input": endless, "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    response = client.post("/score", content_type="application/json", environ_overrides=chunked)
     problem(response, 413)
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_only_python_calls_json_is_a_400_wherever_it_stands(
+    client: FlaskClient, seven: str, constant: str
+) -> None:
+    body = f'{{"input": ["{seven}"], "note": {constant}}}'
+    assert f"{constant} is not JSON" in problem(post(client, body), 400)["detail"]
 
 
 def test_other_addresses_and_methods_are_problems_too(client: FlaskClient) -> None:
