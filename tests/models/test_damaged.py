@@ -65,6 +65,7 @@ WRONG = {
     "the wrong wire type": b"\x15\0\0\0\0",
     "a length beyond the end": b"\x12\x7f",
     "an endless number": b"\x28" + b"\xff" * 11,
+    "a number of more than 64 bits": b"\x28" + b"\xff" * 9 + b"\x02",
     "a tag padded with zeros": b"\x92\x80\x00\x00",
     "a length padded with zeros": b"\x12\x80\x00",
     "a graph again": b"\x3a\x00",
@@ -91,6 +92,18 @@ def test_an_attribute_type_that_onnx_does_not_know(ride, network):
     content = made.SerializeToString().replace(b"\xa0\x01\x02", b"\xa0\x01\x63")
     with pytest.raises(ModelRefused, match=r"AttributeProto\.type is 99"):
         ride("m.onnx", content)
+
+
+@pytest.mark.parametrize("last", [b"\xff", b"\x80\x00", b"\xff" * 9 + b"\x02", b"\xff" * 11 + b"\x01"])
+def test_packed_numbers_that_are_none(ride, network, last):
+    made = network()
+    made.graph.initializer.append(helper.make_tensor("i", onnx.TensorProto.INT64, [3], [1, 2, 3]))
+    content = made.graph.SerializeToString().replace(b"\x3a\x03\x01\x02\x03", b"\x3a" + length(last) + last)
+    tensor = content.rindex(b"\x2a", 0, content.index(b"\x3a" + length(last) + last))
+    grown = bytearray(content)
+    grown[tensor + 1] += len(last) - 3
+    with pytest.raises(ModelRefused, match=r"a number (that never ends|cut off|of more)"):
+        ride("m.onnx", b"\x08\x08\x3a" + length(grown) + grown)
 
 
 def test_graphs_within_graphs_without_end(ride):

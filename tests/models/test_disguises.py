@@ -106,11 +106,12 @@ def test_a_zip_in_the_weights_themselves(ride, network, comment, piece):
         ride("model.onnx", content, piece=piece)
 
 
-def test_a_zip_with_the_longest_comment_under_a_text(ride):
-    content = b"labels\n" + zipped(b"c" * 65_535)
-    assert opens(content)
-    with pytest.raises(ModelRefused):
-        ride("labels.txt", content)
+@pytest.mark.parametrize("where", ["at the end, as far from it as can be", "at the beginning"])
+def test_a_zip_among_external_weights(ride, external, where):
+    content = zipped() + bytes(100_000) if "beginning" in where else bytes(100_000) + zipped(b"c" * 65_535)
+    assert "beginning" in where or opens(content)
+    with pytest.raises(ModelRefused, match="it is also a zip"):
+        ride("model.onnx", external("weights.bin"), {"weights.bin": content})
 
 
 def test_a_pickle_that_is_a_whole_safetensors_file(ride, mark, payload):

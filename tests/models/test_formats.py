@@ -73,3 +73,9 @@ def test_a_name_that_would_delete_files_in_the_image_is_refused(ride):
 def test_names_that_collide_on_some_systems_are_refused(ride, names):
     with pytest.raises(ModelRefused, match="rename one"):
         ride(names[0], b"", {names[1]: b""})
+
+
+@pytest.mark.parametrize("name", ["x" * 252 + ".txt", "/".join(["x" * 100] * 7) + ".txt", "ä" * 126 + ".txt"])
+def test_a_name_that_no_file_system_or_store_takes_is_refused(ride, name):
+    with pytest.raises(ModelRefused, match="longer than 700 bytes, or a part of it than 255"):
+        ride(name, b"")
