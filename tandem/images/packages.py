@@ -29,7 +29,7 @@ log = logging.getLogger("tandem.images")
 
 ANNOTATION = "dev.tandem.packages"
 FORM = "1"  # of the tree: a change of how it is made must change the key
-COMPILERS = 4  # processes
+COMPILERS, SHARE = 4, 200  # at most so many processes, each with so many modules at least
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,10 @@ def _compile(interpreter: Interpreter, site: Path) -> None:
     if interpreter.minor != own:
         log.info("packages without byte code: Tandem runs on Python %s, the image on %s", own, interpreter.minor)
         return
-    if next(site.rglob("*.py"), None) is None:
+    if not (modules := sum(1 for _ in site.rglob("*.py"))):
         return
-    argv = [sys.executable, "-I", bytecode.__file__, str(site)]
-    running = [subprocess.Popen([*argv, str(part), str(COMPILERS)]) for part in range(COMPILERS)]
+    argv, parts = [sys.executable, "-I", bytecode.__file__, str(site)], min(COMPILERS, 1 + modules // SHARE)
+    running = [subprocess.Popen([*argv, str(part), str(parts)]) for part in range(parts)]
     if codes := [code for process in running if (code := process.wait())]:
         raise BuildFailed(
             f"byte code of the packages: a compiler ended with {codes[0]}: is there memory and disk left?"

@@ -140,8 +140,6 @@ def test_a_fresh_machine_finds_the_packages_by_their_annotation(
     first = build(commit, wish, tmp_path / "one machine")
     layer = first.manifest.layers[0]
     no_pip()
-    with pytest.raises(BuildFailed, match=r"no wheel of hello==1\.0 for cpython-"):
-        build(commit, wish, tmp_path / "another")
     again = build(commit, wish, tmp_path / "another", remembered={layer.annotations["dev.tandem.packages"]: layer})
     assert again.digest == first.digest
 
