@@ -136,7 +136,7 @@ def test_a_body_above_the_limit_is_a_413_that_names_the_limit(client: FlaskClien
 
 def test_a_body_of_unknown_length_is_stopped_at_the_limit(client: FlaskClient) -> None:
     endless = io.BytesIO(bytes(17 * 1024 * 1024))
-    chunked = {"wsgi.input": endless, "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    chunked = {"wsgi.input": endless, "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
     response = client.post("/score", content_type="application/json", environ_overrides=chunked)
     problem(response, 413)
 
