@@ -8,13 +8,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL
-from tandem.targets.trial import Trial
 
 from tandem.images.carry import ModelLayers
 from tandem.records import Candidate, Commit, Image, Model, State
 from tandem.settings import Settings
 from tandem.source import SuiteReport
 from tandem.targets.blame import describe
+from tandem.targets.trial import Trial
 
 from .ingredients import Ingredients
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from prefect import flow, get_run_logger
-from tandem.targets.trial import Trial, try_image
 
 from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.models import checked
@@ -13,6 +12,7 @@ from tandem.models.kept import on_disk
 from tandem.records import Candidate, Descriptor, Image, Pair, Source
 from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
+from tandem.targets.trial import Trial, try_image
 
 from . import backends, cards, ingredients, proof
 from .backends import AppName

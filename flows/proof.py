@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from tandem.targets.trial import Trial
-
 from tandem.documents import canonical, dump
 from tandem.images.carry import ModelLayers, remember
 from tandem.images.packages import ANNOTATION as PACKAGES
@@ -13,6 +11,7 @@ from tandem.registries import evidence
 from tandem.seams import Registry
 from tandem.settings import Settings
 from tandem.source import SuiteReport
+from tandem.targets.trial import Trial
 
 from . import backends
 from .ingredients import Ingredients

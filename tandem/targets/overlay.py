@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.errors import ReleaseFailed
@@ -15,25 +16,43 @@ def apply(layer: Path, root: Path) -> None:
     """Put a layer's tree over what is there: deletions first, then folders and hard links; no link is followed."""
     for path in whiteouts(layer):
         _delete(root, path)
-    tree = layer / "tree"
-    for folder, folders, names in os.walk(tree):
-        here = root / Path(folder).relative_to(tree)
-        for name in (*folders, *names):
-            source, destination = Path(folder) / name, here / name
-            if source.is_dir() and not source.is_symlink():
-                if destination.is_symlink() or not destination.is_dir():
-                    destination.unlink(missing_ok=True)
-                    destination.mkdir()
+    _lay(str(layer / "tree"), str(root))
+
+
+def _lay(tree: str, root: str) -> None:
+    with os.scandir(tree) as entries:
+        for entry in entries:
+            destination = f"{root}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                try:
+                    Path(destination).mkdir()
+                except FileExistsError:
+                    _must_be_folder(Path(destination))
+                _lay(entry.path, destination)
                 continue
-            if destination.is_dir() and not destination.is_symlink():
-                shutil.rmtree(destination)
-            destination.unlink(missing_ok=True)
             try:
-                os.link(source, destination, follow_symlinks=False)
+                os.link(entry.path, destination, follow_symlinks=False)
             except OSError as error:
-                if error.errno not in (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP):
-                    raise
-                shutil.copy2(source, destination, follow_symlinks=False)
+                _link_slowly(Path(entry.path), Path(destination), error)
+
+
+def _must_be_folder(path: Path) -> None:
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        path.mkdir()
+
+
+def _link_slowly(source: Path, destination: Path, error: OSError) -> None:
+    """Where something stands there already, or where the file system makes no (more) links."""
+    if destination.is_dir() and not destination.is_symlink():
+        shutil.rmtree(destination)
+    destination.unlink(missing_ok=True)
+    if error.errno == errno.EEXIST:
+        os.link(source, destination, follow_symlinks=False)
+    elif error.errno in (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.ENOTSUP):
+        shutil.copy2(source, destination, follow_symlinks=False)
+    else:
+        raise error
 
 
 def _delete(root: Path, path: str) -> None:
@@ -52,11 +71,19 @@ def _delete(root: Path, path: str) -> None:
 def stay_inside(root: Path) -> None:
     """Refuse symbolic links that lead out of the bundle, by whatever way."""
     inside = root.resolve()
-    for folder, folders, names in os.walk(root):
-        for path in (Path(folder) / name for name in (*folders, *names)):
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
-                link = f"/{path.relative_to(root)} -> {path.readlink()}"
-                raise ReleaseFailed(f"a link leads out of the image: {link}: build the image without it", "candidate")
+    for path in _links(str(root)):
+        if not Path(os.path.realpath(path)).is_relative_to(inside):
+            link = f"/{path.relative_to(root)} -> {path.readlink()}"
+            raise ReleaseFailed(f"a link leads out of the image: {link}: build the image without it", "candidate")
+
+
+def _links(folder: str) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _links(entry.path)
 
 
 def add_interpreter(root: Path) -> None:

@@ -80,6 +80,7 @@ def whiteouts(folder: Path) -> list[str]:
 
 def _extract(registry: Registry, layer: Descriptor, mode: Literal["r|", "r|gz"], tree: Path) -> list[str]:
     deleted = []
+    folders: set[tuple[str, ...]] = {()}  # those that are there, as folders, each below another such
     stream = _Stream(iter(registry.read(layer.digest)))
     try:
         with tarfile.open(fileobj=cast(IO[bytes], stream), mode=mode, bufsize=1 << 20) as tar:
@@ -90,7 +91,7 @@ def _extract(registry: Registry, layer: Descriptor, mode: Literal["r|", "r|gz"],
                 elif parts and parts[-1].startswith(WHITEOUT):
                     deleted.append("/".join([*parts[:-1], parts[-1].removeprefix(WHITEOUT)]))
                 else:
-                    _write(tar, member, tree, parts)
+                    _write(tar, member, tree, parts, folders)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise ReleaseFailed(f"layer {layer.digest}: not a tar that can be unpacked: {error}", "candidate") from None
     except _Hostile as error:
@@ -103,27 +104,25 @@ class _Hostile(Exception):
     """An entry that no honest layer for `process:` holds."""
 
 
-def _parts(name: str) -> list[str]:
-    parts = [part for part in name.split("/") if part not in ("", ".")]
+def _parts(name: str) -> tuple[str, ...]:
+    parts = tuple(part for part in name.split("/") if part not in ("", "."))
     if name.startswith("/") or ".." in parts or "\0" in name:
         raise _Hostile(f"{name!r} leads out of the image")
     return parts
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, parts: list[str]) -> None:
-    path = tree.joinpath(*parts)
-    for parent in reversed(path.relative_to(tree).parents):
-        if (tree / parent).is_symlink() or not (tree / parent).is_dir():
-            if os.path.lexists(tree / parent):
-                raise _Hostile(f"{member.name!r} lies below {str(parent)!r}, which is no folder")
-            (tree / parent).mkdir()
+def _write(
+    tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, parts: tuple[str, ...], folders: set[tuple[str, ...]]
+) -> None:
+    for depth in range(1, len(parts) + member.isdir()):
+        if parts[:depth] not in folders:
+            _make_folder(tree.joinpath(*parts[:depth]), member.name)
+            folders.add(parts[:depth])
     if member.isdir():
-        if path.is_symlink() or path.is_file():
-            raise _Hostile(f"{member.name!r} is a folder and something else")
-        path.mkdir(exist_ok=True)
         return
-    if not parts or (path.is_dir() and not path.is_symlink()):
+    if parts in folders:
         raise _Hostile(f"{member.name!r} is a folder and something else")
+    path = tree.joinpath(*parts)
     path.unlink(missing_ok=True)
     if member.issym():
         path.symlink_to(member.linkname)
@@ -133,6 +132,13 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, tree: Path, parts: lis
         _copy(tar, member, path)
     else:
         raise _Hostile(f"{member.name!r} is a device, a pipe, sparse, or runs as another user")
+
+
+def _make_folder(path: Path, wanted_by: str) -> None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        raise _Hostile(f"{wanted_by!r} lies below {path.name!r}, which is no folder") from None
 
 
 def _hard_link(member: tarfile.TarInfo, tree: Path, path: Path) -> None:
@@ -148,6 +154,7 @@ def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
         raise _Hostile(f"{member.name!r} has no content")
     with source, path.open("xb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
+        file.flush()  # before the mtime is set: a write moves it
         os.fchmod(file.fileno(), 0o555 if member.mode & 0o111 else 0o444)
         os.utime(file.fileno(), (STAMP, STAMP))
 

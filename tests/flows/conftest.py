@@ -193,7 +193,6 @@ def line(
     line.publish()
     yield line
     from tandem.flows.backends import target
-
     from tandem.settings import Settings
 
     settings = Settings.load("tiny")

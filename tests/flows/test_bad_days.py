@@ -5,14 +5,14 @@ import subprocess
 import time
 
 import pytest
+
+from tandem.errors import Refused, ReleaseFailed
 from tandem.flows.approve import approve
 from tandem.flows.backends import target
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import block, status
 from tandem.flows.reconcile import reconcile
 from tandem.flows.release import release
-
-from tandem.errors import Refused, ReleaseFailed
 from tandem.records import State
 from tandem.settings import Settings
 

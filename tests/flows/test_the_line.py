@@ -1,14 +1,14 @@
 """Commit and model to a released, answered request, and what happens on the bad days."""
 
 import pytest
+
+from tandem.errors import ImageFailed, Refused, ReleaseFailed, SuiteFailed
 from tandem.flows.backends import registry
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import block, candidates, status, unblock
 from tandem.flows.prune import prune
 from tandem.flows.release import release
 from tandem.flows.rollback import rollback
-
-from tandem.errors import ImageFailed, Refused, ReleaseFailed, SuiteFailed
 from tandem.manifests import image_of
 from tandem.records import State
 from tandem.settings import Settings

@@ -1,8 +1,10 @@
 """Puts an image with evidence and a tag, once for every step on the disk, and dies by SIGKILL at that step.
 
-python dies.py FOLDER prints one line of JSON for each death: the step, and what a reader then finds.
+python dies.py FOLDER prints one line of JSON for each death: the step, and what a reader then finds. However slow the
+machine is, no single step may take PATIENCE: then where it stands is written to standard error, and it ends.
 """
 
+import faulthandler
 import itertools
 import json
 import os
@@ -16,6 +18,7 @@ from tandem.records import ImageManifest
 from tandem.registries.evidence import TESTS, attach, find
 from tandem.registries.layout import LayoutRegistry
 
+PATIENCE = 2.0  # seconds
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.utime", "fcntl.flock"}
 
 
@@ -31,6 +34,7 @@ def push(registry: LayoutRegistry, tag: str) -> None:
 def die_at(step: int, registry: LayoutRegistry) -> bool:
     """Whether the child died; False once it ended by itself before the step came."""
     if not (child := os.fork()):
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)  # a fork does not inherit its parent's
         steps = itertools.count(1)
 
         def audit(event: str, arguments: object) -> None:
@@ -49,7 +53,10 @@ def die_at(step: int, registry: LayoutRegistry) -> bool:
         sys.setprofile(profile)  # and every one that changes contents
         push(registry, f"v{step}")
         os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    status = os.waitpid(child, 0)[1]
+    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
+        raise SystemExit(f"step {step}: the writer failed or stood still by itself")
+    return os.WIFSIGNALED(status)
 
 
 def look(registry: LayoutRegistry, step: int) -> str:
@@ -70,6 +77,7 @@ def main(path: Path, used: bool) -> None:
     died, step = True, 0
     while died and step < (200 if used else 20):  # a layout is made in the first steps, or never
         step += 1
+        faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
         registry = LayoutRegistry("oci:registry", path / f"registry-{used}-{step}")
         if used:
             push(registry, "before")
@@ -78,7 +86,7 @@ def main(path: Path, used: bool) -> None:
             found = look(registry, step)
         except TandemError as error:
             found = repr(error)
-        print(json.dumps({"step": step, "died": died, "found": found}))
+        print(json.dumps({"step": step, "died": died, "found": found}), flush=True)
 
 
 for used in (False, True):

@@ -23,7 +23,8 @@ DIES = Path(__file__).with_name("dies.py")
 def test_a_kill_at_any_step_on_the_disk_leaves_a_valid_layout() -> None:
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         argv = [sys.executable, DIES, folder]
-        said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+        said = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, f"last: {said.stdout.splitlines()[-1:]}\n{said.stderr}"
     deaths = [json.loads(line) for line in said.stdout.splitlines()]
     assert len(deaths) > 100
     assert [death for death in deaths if death["found"] != "whole"] == []

@@ -73,10 +73,11 @@ def test_a_link_of_a_lower_layer_is_not_written_through_by_a_higher_one(make_ima
 
 
 def test_images_that_share_a_layer_share_its_bytes_on_disk(make_image: Make, tmp_path: Path) -> None:
-    model = [("model/weights", b"w" * 100_000)]
+    model = [("model/weights", b"w" * 100_000), ("model/labels", b"few bytes")]
     one = unpack_in(tmp_path, make_image([("app/a", b"1")], model))
     two = unpack_in(tmp_path, make_image([("app/a", b"2")], model))
-    assert (one / "model/weights").samefile(two / "model/weights")
+    for name in ("weights", "labels"):
+        assert (one / "model" / name).samefile(two / "model" / name)
     assert not (one / "app/a").samefile(two / "app/a")
 
 
