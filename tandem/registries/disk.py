@@ -34,7 +34,7 @@ def told(where: object, doing: str) -> Iterator[None]:
 def locked(folder: Path) -> Iterator[None]:
     """Holds the folder's lock, alone among processes and threads; the kernel releases it when its holder dies."""
     with (folder / ".lock").open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX); other = (folder / ".lock").open("ab"); fcntl.flock(other, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
