@@ -18,7 +18,7 @@ from tandem.records import ImageManifest
 from tandem.registries.evidence import TESTS, attach, find
 from tandem.registries.layout import LayoutRegistry
 
-PATIENCE = 2.0  # seconds
+PATIENCE = 30  # seconds
 STEPS = {"open", "os.rename", "os.remove", "os.mkdir", "os.utime", "fcntl.flock"}
 
 
@@ -34,7 +34,7 @@ def push(registry: LayoutRegistry, tag: str) -> None:
 def die_at(step: int, registry: LayoutRegistry) -> bool:
     """Whether the child died; False once it ended by itself before the step came."""
     if not (child := os.fork()):
-        faulthandler.dump_traceback_later(PATIENCE, exit=True)  # a fork does not inherit its parent's
+        signal.alarm(PATIENCE)
         steps = itertools.count(1)
 
         def audit(event: str, arguments: object) -> None:
@@ -53,10 +53,10 @@ def die_at(step: int, registry: LayoutRegistry) -> bool:
         sys.setprofile(profile)  # and every one that changes contents
         push(registry, f"v{step}")
         os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
-        raise SystemExit(f"step {step}: the writer failed or stood still by itself")
-    return os.WIFSIGNALED(status)
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if ended not in {0, -signal.SIGKILL}:
+        raise SystemExit(f"step {step}: the writer ended by itself with {ended}: stood still, or failed")
+    return ended != 0
 
 
 def look(registry: LayoutRegistry, step: int) -> str:
@@ -77,7 +77,7 @@ def main(path: Path, used: bool) -> None:
     died, step = True, 0
     while died and step < (200 if used else 20):  # a layout is made in the first steps, or never
         step += 1
-        faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)
+        signal.alarm(2 * PATIENCE)
         registry = LayoutRegistry("oci:registry", path / f"registry-{used}-{step}")
         if used:
             push(registry, "before")
@@ -89,5 +89,6 @@ def main(path: Path, used: bool) -> None:
         print(json.dumps({"step": step, "died": died, "found": found}), flush=True)
 
 
+faulthandler.register(signal.SIGALRM, chain=True)  # tells where, then dies of it
 for used in (False, True):
     main(Path(sys.argv[1]), used)
