@@ -40,6 +40,7 @@ class Front:
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     uploads: dict[str, bytearray] = field(default_factory=dict)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False))  # plain HTTP: no TLS to set up
 
     def rule(self, method: str, path: str) -> Rule | None:
         for rule in self.rules:
@@ -72,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         headers = {key: self.headers[key] for key in self.headers if key.lower() not in {"host", "connection"}}
-        answer = httpx.request(self.command, f"http://{front.back}{self.path}", headers=headers, content=body)
+        answer = front.client.request(self.command, f"http://{front.back}{self.path}", headers=headers, content=body)
         told = {key: value for key, value in answer.headers.items() if key != "content-length"}
         if "location" in told and not front.names_back:
             told["location"] = told["location"].replace(front.back, front.address)
@@ -90,9 +91,9 @@ class Handler(BaseHTTPRequestHandler):
         held = self.front.uploads.get(name)
         if held is None or self.command in {"PUT", "DELETE"}:
             if self.command == "PUT" and held is not None:
-                to = httpx.post(f"http://{self.front.back}{base}/").headers["location"]
+                to = self.front.client.post(f"http://{self.front.back}{base}/").headers["location"]
                 digest = httpx.URL(self.path).params["digest"]
-                done = httpx.put(httpx.URL(to).copy_merge_params({"digest": digest}), content=bytes(held))
+                done = self.front.client.put(httpx.URL(to).copy_merge_params({"digest": digest}), content=bytes(held))
                 self.say(done.status_code, {}, done.content)
                 return True
             return False
@@ -154,7 +155,7 @@ def slept() -> list[float]:
 @pytest.fixture
 def registry(front: Front, slept: list[float], repository: str) -> DistributionRegistry:
     """A repository of this test's own, behind the front; waits are noted and not waited."""
-    client = httpx.Client()
+    client = httpx.Client(verify=False)  # plain HTTP: no TLS to set up
     login = AccountLogin(front.address, lambda: Account("anna", "s3cret-password"), client)
     return DistributionRegistry(Wire(f"http://{front.address}", repository, client, login, slept.append))
 

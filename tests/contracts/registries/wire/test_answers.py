@@ -132,7 +132,7 @@ def test_no_message_holds_a_secret(registry: DistributionRegistry, rule: Rules) 
 
 
 def test_nobody_there_is_said_with_the_address(slept: list[float]) -> None:
-    client = httpx.Client()
+    client = httpx.Client(verify=False)
     wire = Wire("http://127.0.0.1:9", "a/b", client, AccountLogin("127.0.0.1:9", lambda: None, client), slept.append)
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9/a/b: resolving v1: .*refused"):
         DistributionRegistry(wire).resolve("v1")

@@ -34,7 +34,7 @@ def opened(acr: str, entra_token: Callable[..., str]) -> Callable[..., Distribut
 
     def opened(repository: str, *sources: str, clock: Callable[[], float] = time.monotonic, **token: object
                ) -> DistributionRegistry:  # fmt: skip
-        client = httpx.Client()
+        client = httpx.Client(verify=False)
         login = AcrLogin(acr, lambda scope: AccessToken(entra_token(**token), 0), client, clock)
         return DistributionRegistry(Wire(f"http://{acr}", repository, client, login, clock=clock), sources)
 
@@ -63,7 +63,7 @@ def test_no_login_to_azure_is_explained(acr: str) -> None:
     def nobody(scope: str) -> AccessToken:
         raise ClientAuthenticationError("no credential in this chain")
 
-    client = httpx.Client()
+    client = httpx.Client(verify=False)
     with pytest.raises(RegistryError, match="no credential in this chain: run 'az login'"):
         DistributionRegistry(Wire(f"http://{acr}", "a/b", client, AcrLogin(acr, nobody, client))).tags()
 
@@ -94,13 +94,13 @@ def test_tokens_are_renewed_before_they_end(opened: Callable[..., DistributionRe
 
 
 def test_acrs_login_is_not_sent_to_another_host(acr: str) -> None:
-    login = AcrLogin("example.azurecr.io", lambda scope: AccessToken("secret", 0), httpx.Client())
+    login = AcrLogin("example.azurecr.io", lambda scope: AccessToken("secret", 0), httpx.Client(verify=False))
     with pytest.raises(RegistryError, match="not sent there"):
         login.grant(Challenge("bearer", f"http://{acr}/oauth2/token", "s"), ["repository:a:pull"])
 
 
 def test_no_secret_goes_over_plain_http_but_to_this_machine() -> None:
-    login = AccountLogin("example.com", lambda: Account("a", "b"), httpx.Client())
+    login = AccountLogin("example.com", lambda: Account("a", "b"), httpx.Client(verify=False))
     with pytest.raises(RegistryError, match="plain http"):
         login.grant(Challenge("bearer", "http://example.com/token", "s"), ["repository:a:pull"])
 
