@@ -70,7 +70,7 @@ def find(root: Path, name: str) -> Child | None:
         return None
 
 
-def stop(root: Path, name: str, patience: float = 15.0) -> bool:
+def stop(root: Path, name: str, patience: float = 6.0) -> bool:
     """End the child and its process group, by SIGTERM and after `patience` seconds by SIGKILL; whether it lived."""
     child = find(root, name)
     if child is None:
