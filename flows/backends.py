@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from prefect.blocks.core import Block
 from prefect.blocks.system import Secret
+from prefect_docker import DockerRegistryCredentials
 from pydantic import Field
 
 from tandem.errors import NotInRegistry, SettingsError
@@ -15,6 +16,7 @@ from tandem.manifests import image_of
 from tandem.models import open_store
 from tandem.records import Descriptor, Image
 from tandem.registries import open_registry
+from tandem.registries.login import Account
 from tandem.seams import Builder, Registry, Store, Target
 from tandem.settings import NAME, Credentials, Settings
 from tandem.source import Repository
@@ -37,7 +39,24 @@ def store(settings: Settings) -> Store:
 
 def registry(settings: Settings) -> Registry:
     """Where the app's images are kept."""
-    return open_registry(settings.toml.image.registry, settings.root)
+    wish = settings.toml.image
+    return open_registry(wish.registry, settings.root, account(wish.credentials))
+
+
+def account(credentials: Credentials | None) -> Account | None:
+    """A registry's user and password: a prefect-docker block, or a variable that holds USER:PASSWORD."""
+    if credentials is None:
+        return None
+    if credentials.block is not None:
+        block = load_block(credentials, "image.credentials")
+        if not isinstance(block, DockerRegistryCredentials):
+            wanted = "a docker-registry-credentials block is wanted"
+            raise SettingsError(f"image.credentials: {credentials.block} is a {type(block).__name__}, {wanted}")
+        return Account(block.username, block.password.get_secret_value())
+    user, colon, password = str(secret(credentials, "image.credentials")).partition(":")
+    if not colon:
+        raise SettingsError(f"image.credentials: the variable {credentials.env} must hold USER:PASSWORD")
+    return Account(user, password)
 
 
 def builder(settings: Settings, remembered: Mapping[str, Descriptor]) -> Builder:

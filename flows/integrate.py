@@ -73,7 +73,8 @@ def build_image(settings: Settings, source: Source, known: Mapping[str, Descript
 @stage("push image", network=True)
 def push_image(settings: Settings, chosen: Ingredients, app_image: Image, layers: ModelLayers) -> Image:
     """Code and model, one image in the registry; without a tag, since it has not been tested."""
-    return put_on(app_image, layers, proof.annotations(settings, chosen), chosen.commit.time)
+    notes, env = proof.annotations(settings, chosen), proof.variables(chosen)
+    return put_on(app_image, layers, notes, chosen.commit.time, env)
 
 
 @stage("test image", network=True)

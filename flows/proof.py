@@ -33,6 +33,11 @@ def annotations(settings: Settings, chosen: Ingredients) -> dict[str, str]:
     }
 
 
+def variables(chosen: Ingredients) -> dict[str, str]:
+    """What the app may say of itself, in variables of its container; those that it sets itself win."""
+    return {"COMMIT": chosen.commit.id, "MODEL_NAME": chosen.model.name, "MODEL_VERSION": chosen.model.version}
+
+
 def remembered(registry: Registry, pair: Pair) -> Mapping[str, Descriptor]:
     """What earlier candidates' layers hold: of one with the same model where there is one, else of a few others."""
     tags = [tag for tag in registry.tags() if tag.count("-") == 2]

@@ -5,6 +5,7 @@ is called is remembered, by the files in it, as an annotation in the image manif
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from functools import partial
 from threading import Event
 
 from tandem.documents import canonical
-from tandem.image_config import config_bytes, config_of
+from tandem.image_config import ImageConfig, config_bytes, config_of
 from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
 from tandem.images.passing import Passing
 from tandem.manifests import CONFIG, as_oci, blob_of
@@ -79,10 +80,17 @@ def carry_layers(model: Model, path: str, registry: Registry, remembered: Mappin
     )
 
 
-def put_on(image: Image, model: ModelLayers, annotations: Mapping[str, str], created: datetime) -> Image:
+def put_on(
+    image: Image,
+    model: ModelLayers,
+    annotations: Mapping[str, str],
+    created: datetime,
+    env: Mapping[str, str] | None = None,
+) -> Image:
     """The app image with the model's layers on top, in the same registry, without a tag.
 
-    `created` is the commit's time: nothing in the image comes from a clock. Raises RegistryError, Unreachable.
+    `created` is the commit's time: nothing in the image comes from a clock. `env` are variables for the app, where it
+    does not set them itself. Raises RegistryError, Unreachable.
     """
     config, time = config_of(image), created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     said = {"created": time, "created_by": f"tandem: model {model.model.name} {model.model.version} at {model.path}"}
@@ -96,7 +104,9 @@ def put_on(image: Image, model: ModelLayers, annotations: Mapping[str, str], cre
             "dev.tandem.model.name": model.model.name,
             "dev.tandem.model.version": model.model.version,
             "dev.tandem.model.path": model.path,
+            "dev.tandem.env": json.dumps(_with(config, env), sort_keys=True),
         },
+        env={**(env or {}), **config.env},
     )
     manifest = ImageManifest(
         config=image.registry.write(blob_of(config_bytes(config), "config.json"), CONFIG),
@@ -104,6 +114,11 @@ def put_on(image: Image, model: ModelLayers, annotations: Mapping[str, str], cre
         annotations={**image.manifest.annotations, **annotations},
     )
     return Image(image.registry, image.registry.put(manifest).digest, manifest)
+
+
+def _with(config: ImageConfig, env: Mapping[str, str] | None) -> dict[str, str]:
+    """The variables for `process:`, with those that the app does not set itself."""
+    return {**(env or {}), **json.loads(config.labels.get("dev.tandem.env", "{}"))}
 
 
 def packed(files: Sequence[Blob]) -> list[tuple[Blob, ...]]:
