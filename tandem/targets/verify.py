@@ -67,7 +67,7 @@ def wait_ready(
             if dead := alive():
                 return Ready(waited, f"{dead} before GET {verify.ready} answered 200 (last: {last})")
             try:
-                answer = _ask(client, Request(path=verify.ready), min(5.0, verify.time_limit - waited))
+                answer = _ask(client, Request(path=verify.ready), min(5.0, max(0.5, verify.time_limit - waited)))
             except httpx.HTTPError as error:
                 last = _why(error)
             else:
