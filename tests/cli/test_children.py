@@ -62,4 +62,5 @@ def test_another_process_is_ended_only_when_its_environment_says_it_is_the_one(t
     assert not children.end_other(child.pid, "PREFECT__FLOW_RUN_ID=on")
     assert children.find(tmp_path, "run")
     assert children.end_other(child.pid, "PREFECT__FLOW_RUN_ID=one")
+    assert os.waitpid(child.pid, 0)[1] == signal.SIGTERM
     assert children.find(tmp_path, "run") is None
