@@ -17,22 +17,42 @@ from tandem.settings import ModelSettings
 
 __all__ = ["checked", "checked_files", "facts_of", "files_of", "meets", "open_store"]
 
-BACKENDS: Mapping[str, Callable[[str, Path], Objects]] = {
-    "file": open_folder,
-}
+
+def _folder(url: str, root: Path, credential: object) -> Objects:
+    return open_folder(url, root)
+
+
+def _azure(url: str, root: Path, credential: object) -> Objects:
+    from tandem.models.azure_blob import open_azure  # the clouds' libraries take a second to import
+
+    return open_azure(url, root, credential)
+
+
+def _s3(url: str, root: Path, credential: object) -> Objects:
+    from tandem.models.s3 import open_s3
+
+    return open_s3(url, root, credential)
+
+
+BACKENDS: Mapping[str, Callable[[str, Path, object], Objects]] = {"file": _folder, "azure-blob": _azure, "s3": _s3}
 
 
 def _clock() -> datetime:
     return datetime.now(UTC)
 
 
-def open_store(settings: ModelSettings, root: Path, now: Callable[[], datetime] = _clock) -> Store:
-    """The store that [model] names, relative to `root`; reads nothing yet. Raises SettingsError."""
+def open_store(
+    settings: ModelSettings, root: Path, now: Callable[[], datetime] = _clock, credential: object = None
+) -> Store:
+    """The store that [model] names, relative to `root`; reads nothing yet. Raises SettingsError.
+
+    `credential` opens a cloud's (what it may be, the backend says); without one, what this machine has.
+    """
     for line in settings.require:
         parse(line)
     scheme = settings.store.partition(":")[0]
     if scheme not in BACKENDS:
         known = ", ".join(BACKENDS)
         raise SettingsError(f"[model].store {settings.store!r}: no store of this kind; known are {known}")
-    objects = BACKENDS[scheme](settings.store, root)
+    objects = BACKENDS[scheme](settings.store, root, credential)
     return ModifiedStore(objects) if settings.newest == "modified" else PublishedStore(objects, now)

@@ -1,0 +1,181 @@
+"""One streamed GET of an object in a cloud: on from where the wire broke, and never of two objects."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from tandem.errors import ModelDamaged, ModelError, TandemError, Unreachable
+from tandem.models.patience import wait_for
+from tandem.records import Versioned
+
+PIECE = 256 * 1024
+PATIENCE = 30.0  # seconds of waiting in which at least SLOWEST bytes must come
+SLOWEST = 64 * 1024
+CUTS = 5  # times in a row that a read may be cut without SLOWEST bytes of progress
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+LARGEST_DOCUMENT = 64 << 20
+
+
+class Gone(ModelDamaged):
+    """The object is not there."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What lets a request in: secret headers, a secret query."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
+
+
+class Granting(httpx.BaseTransport):
+    """Adds the request's grant below the client, whose log lines and errors hold the URL without it."""
+
+    def __init__(self, origin: str) -> None:
+        url = httpx.URL(origin)
+        proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
+        self._wire = httpx.HTTPTransport(proxy=proxy)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer to the request with its grant."""
+        grant: Grant = request.extensions["grant"]
+        url = request.url.copy_with(query=grant.query.encode() or None)
+        headers = [*request.headers.raw, *((key.encode(), value.encode()) for key, value in grant.headers.items())]
+        rest = {key: value for key, value in request.extensions.items() if key != "grant"}
+        return self._wire.handle_request(httpx.Request(request.method, url, headers=headers, extensions=rest))
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._wire.close()
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Reads objects: `url(path)` without secrets, `grant(path)` for one request, `failure` says what a refusal means
+    (Gone where only the object is missing), and `name` is the place as people write it.
+    """
+
+    name: str
+    client: httpx.Client
+    url: Callable[[str], str]
+    grant: Callable[[str], Grant]
+    failure: Callable[[httpx.Response, str], TandemError]
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def read(self, path: str, offset: int = 0, tag: str | None = None) -> Iterator[bytes]:
+        """Objects.read: pieces of 256 KiB or more."""
+        return (piece for _, piece in self._passing(path, offset, tag) if piece)
+
+    def document(self, path: str) -> Versioned[bytes | None]:
+        """Objects.get."""
+        content, tag = bytearray(), ""
+        try:
+            for found, piece in self._passing(path, 0, None):
+                tag = found
+                content += piece
+                if len(content) > LARGEST_DOCUMENT:
+                    raise ModelError(f"{self.name}/{path} holds more than {LARGEST_DOCUMENT} bytes: no such document")
+        except Gone:
+            return Versioned(None, "")
+        return Versioned(bytes(content), tag)
+
+    def _passing(self, path: str, offset: int, tag: str | None) -> Iterator[tuple[str, bytes]]:
+        """The object's ETag with each piece; first with an empty one."""
+        what = f"{self.name}/{path}"
+        position, end, cuts = offset, None, 0
+        while end is None or position < end:
+            begun = position
+            try:
+                with closing(self._asked(path, position, tag)) as answer:
+                    if answer.status_code == 416:  # `offset` is the object's size
+                        return
+                    tag, skip, end = _shape(answer, position, tag, what)
+                    yield tag, b""
+                    for piece in _pieces(answer, what, self.clock):
+                        fresh, skip = piece[skip:], max(0, skip - len(piece))
+                        position += len(fresh)
+                        yield tag, fresh
+                if end is None:
+                    return
+                if position < end:
+                    raise Unreachable(f"{what}: ended at byte {position} of {end}: try again")
+            except Unreachable as cut:
+                cuts = 1 if position - begun >= SLOWEST else cuts + 1
+                if cuts == CUTS:
+                    raise
+                wait_for(cut, cuts, self.sleep)
+
+    def _asked(self, path: str, position: int, tag: str | None) -> httpx.Response:
+        what = f"{self.name}/{path}"
+        asked = {"Accept-Encoding": "identity"}
+        if position:
+            asked["Range"] = f"bytes={position}-"
+        if tag is not None:
+            asked["If-Match"] = tag
+        request = self.client.build_request("GET", self.url(path), headers=asked)
+        request.extensions["grant"] = self.grant(path)
+        try:
+            answer = self.client.send(request, stream=True)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{what}: {told(error)}: is the address right, and the network up?") from None
+        if answer.status_code in {200, 206, 416}:
+            return answer
+        try:
+            if answer.status_code == 412:
+                raise ModelDamaged(f"{what} was changed since it was looked at: wait until it is whole, and try again")
+            raise self.failure(answer, what)
+        except httpx.TransportError as error:
+            raise Unreachable(f"{what}: {answer.status_code}, and broke off: {told(error)}: try again") from None
+        finally:
+            answer.close()
+
+
+def told(error: Exception) -> str:
+    """An error's text; some of httpx's have none."""
+    return str(error) or type(error).__name__
+
+
+def _shape(answer: httpx.Response, position: int, tag: str | None, what: str) -> tuple[str, int, int | None]:
+    """The object's ETag, how many bytes of the answer were had before, and the object's size where it is said."""
+    found = answer.headers.get("ETag", "")
+    if "html" in answer.headers.get("Content-Type", "") and not found:
+        raise ModelError(f"{what}: answered with a web page: is this the store's address, and not a proxy's?")
+    if tag is not None and found != tag:
+        raise ModelDamaged(f"{what} was overwritten while it was read: wait until it is whole, and try again")
+    if answer.status_code == 206:
+        size = answer.headers.get("Content-Range", "").rpartition("/")[2]
+        return found, 0, int(size) if size.isdigit() else None
+    size = answer.headers.get("Content-Length", "")
+    return found, position, int(size) if size.isdigit() else None
+
+
+def _pieces(answer: httpx.Response, what: str, clock: Callable[[], float]) -> Iterator[bytes]:
+    """The body in pieces; Unreachable where it breaks off or trickles, after what came before it broke."""
+    parts, held, waited, seen = answer.iter_raw(), bytearray(), 0.0, 0
+    try:
+        while True:
+            asked = clock()
+            part = next(parts, None)
+            waited += clock() - asked  # the time that a slow reader takes does not count
+            if part is None:
+                break
+            held += part
+            seen += len(part)
+            if waited > PATIENCE:
+                if seen < SLOWEST:
+                    raise Unreachable(f"{what}: only {seen} bytes came in {waited:.0f} s: try again")
+                waited, seen = 0.0, 0
+            if len(held) >= PIECE:
+                yield bytes(held)
+                held.clear()
+    except httpx.TransportError as error:
+        if held:
+            yield bytes(held)
+        raise Unreachable(f"{what}: broke off: {told(error)}: try again") from None
+    if held:
+        yield bytes(held)

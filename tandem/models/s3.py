@@ -1,0 +1,137 @@
+"""`s3://BUCKET/PREFIX`: objects in S3, or anything that speaks it (`?endpoint=https://…&region=…`).
+
+Reads are one GET each (download.py), by a URL that boto3 signs; listing and writing are boto3's.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from botocore.exceptions import ClientError
+
+from tandem.models.download import TIMEOUT, Grant, Granting, Wire
+from tandem.models.objects import Entry, Objects
+from tandem.models.parts import PART, abreast, in_parts, part_size
+from tandem.models.patience import patient
+from tandem.models.s3_login import Bucket, bucket_of, connect
+from tandem.models.s3_refusals import LOST, READ, WRITE, explained, of_response
+from tandem.records import Versioned
+
+T = TypeVar("T")
+
+MOST = 10_000  # parts of an object ("Amazon S3 multipart upload limits")
+LIFE = 3600  # seconds that a signed read may begin in
+
+
+@dataclass(frozen=True)
+class S3Objects:
+    """Objects below a bucket's prefix; `client` is boto3's."""
+
+    bucket: Bucket
+    client: Any
+    wire: Wire
+    sleep: Callable[[float], None]
+
+    def __str__(self) -> str:
+        return str(self.bucket)
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Objects below the prefix, page by page; the markers that stand for folders are none."""
+        asked = {"Bucket": self.bucket.name, "Prefix": self.bucket.prefix + prefix}
+        more = True
+        while more:
+            page = self._ask(prefix, READ, partial(self.client.list_objects_v2, **asked))
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):
+                    path = found["Key"].removeprefix(self.bucket.prefix)
+                    yield Entry(path, found["Size"], found["LastModified"], found["ETag"])
+            more = bool(page.get("IsTruncated"))
+            asked["ContinuationToken"] = page.get("NextContinuationToken", "")
+
+    def read(self, path: str, offset: int = 0, tag: str | None = None) -> Iterator[bytes]:
+        """As Objects.read; `tag` is the ETag."""
+        return self.wire.read(path, offset, tag)
+
+    def write(self, path: str, pieces: Iterator[bytes], size: int) -> None:
+        """In one request where it is small, else in parts, which are given up where one fails.
+
+        A killed writer's parts stay until the bucket's lifecycle rule removes them (docs/s3.md).
+        """
+        key = self._key(path)
+        if size <= PART:
+            content = b"".join(pieces)
+            self._ask(path, WRITE, lambda: self.client.put_object(**key, Body=content))
+            return
+        began = self._ask(path, WRITE, lambda: self.client.create_multipart_upload(**key))
+        upload = {**key, "UploadId": began["UploadId"]}
+
+        def send(index: int, part: bytes) -> dict[str, object]:
+            numbered = {**upload, "PartNumber": index + 1}
+            sent = self._ask(path, WRITE, lambda: self.client.upload_part(**numbered, Body=part))
+            return {"PartNumber": index + 1, "ETag": sent["ETag"]}
+
+        try:
+            parts = abreast(in_parts(pieces, part_size(size, MOST)), send)
+            whole = {"Parts": parts}
+            self._ask(path, WRITE, lambda: self.client.complete_multipart_upload(**upload, MultipartUpload=whole))
+        except BaseException:
+            with explained(self.bucket, path, WRITE, quiet=True):
+                self.client.abort_multipart_upload(**upload)
+            raise
+
+    def get(self, path: str) -> Versioned[bytes | None]:
+        """The document and its ETag."""
+        return self.wire.document(path)
+
+    def put(self, path: str, content: bytes, token: str) -> bool:
+        """One PUT with If-Match, or If-None-Match where nothing may be there ("Conditional writes")."""
+        condition = {"IfMatch": token} if token else {"IfNoneMatch": "*"}
+
+        def swap() -> bool:
+            try:
+                self.client.put_object(**self._key(path), Body=content, **condition)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in LOST:
+                    return False
+                raise
+            return True
+
+        return self._ask(path, WRITE, swap)
+
+    def _key(self, path: str) -> dict[str, str]:
+        return {"Bucket": self.bucket.name, "Key": self.bucket.prefix + path}
+
+    def _ask(self, path: str, action: str, ask: Callable[[], T]) -> T:
+        def once() -> T:
+            with explained(self.bucket, path, action):
+                return ask()
+
+        return patient(once, self.sleep)
+
+
+def open_s3(url: str, root: Path, credential: object = None, sleep: Callable[[float], None] = time.sleep) -> Objects:
+    """The bucket and prefix that the URL names; asks nobody yet. Raises SettingsError.
+
+    `credential`: `ACCESS_KEY_ID:SECRET_ACCESS_KEY`; without one, whatever boto3 finds (environment, profile, role).
+    """
+    bucket = bucket_of(url)
+    client = connect(bucket, credential)
+
+    def signed(path: str) -> str:
+        key = {"Bucket": bucket.name, "Key": bucket.prefix + path}
+        with explained(bucket, path, READ):
+            return str(client.generate_presigned_url("get_object", Params=key, ExpiresIn=LIFE))
+
+    wire = Wire(
+        str(bucket),
+        httpx.Client(transport=Granting(client.meta.endpoint_url), timeout=TIMEOUT),
+        lambda path: signed(path).partition("?")[0],
+        lambda path: Grant(query=signed(path).partition("?")[2]),
+        partial(of_response, bucket),
+        sleep,
+    )
+    return S3Objects(bucket, client, wire, sleep)
