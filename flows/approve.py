@@ -6,6 +6,7 @@ from tandem.errors import Refused
 from tandem.records import Approval, Release
 from tandem.settings import Settings
 from tandem.targets import transitions
+from tandem.targets.advance import advance
 
 from . import backends, ingredients, stages
 from .backends import AppName, EnvironmentName
@@ -40,6 +41,6 @@ def approve(
         instead = wanted.candidate.tag if wanted.candidate else wanted.why
         raise Refused(f"{chosen.candidate.tag} is superseded in {environment}: {instead}")
     approval = Approval(chosen.candidate.digest, by or "unknown", verified=False, at=stages.now(), note=note)
-    stages.advance(target, state, lambda s: transitions.approved(s, approval))
+    advance(target, state, lambda s: transitions.approved(s, approval))
     get_run_logger().info("%s approved for %s by %s (unverified)", chosen.candidate.tag, environment, approval.by)
     return release(app, environment, chosen.candidate.digest)

@@ -3,11 +3,8 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-from prefect.blocks.core import Block
-from prefect.blocks.system import Secret
-from prefect_docker import DockerRegistryCredentials
 from pydantic import Field
 
 from tandem.errors import NotInRegistry, SettingsError
@@ -18,9 +15,12 @@ from tandem.records import Descriptor, Image
 from tandem.registries import open_registry
 from tandem.registries.login import Account
 from tandem.seams import Builder, Registry, Store, Target
-from tandem.settings import NAME, Credentials, Settings
+from tandem.settings import NAME, Credentials, ModelSettings, Settings
 from tandem.source import Repository
 from tandem.targets import open_target
+
+if TYPE_CHECKING:  # Prefect takes a second to import, and `tandem status` needs none of it
+    from prefect.blocks.core import Block
 
 AppName = Annotated[str, Field(pattern=f"^{NAME}$", description="An app folder's name: deployments/<app>/")]
 EnvironmentName = Annotated[str, Field(pattern=f"^{NAME}$", description="One of app.toml's [environments.NAME]")]
@@ -34,7 +34,7 @@ def repository(settings: Settings) -> Repository:
 
 def store(settings: Settings) -> Store:
     """Where the app's model is published."""
-    return open_store(settings.toml.model, settings.root)
+    return open_store(settings.toml.model, settings.root, credential=store_credential(settings.toml.model))
 
 
 def registry(settings: Settings) -> Registry:
@@ -48,6 +48,8 @@ def account(credentials: Credentials | None) -> Account | None:
     if credentials is None:
         return None
     if credentials.block is not None:
+        from prefect_docker import DockerRegistryCredentials
+
         block = load_block(credentials, "image.credentials")
         if not isinstance(block, DockerRegistryCredentials):
             wanted = "a docker-registry-credentials block is wanted"
@@ -83,6 +85,30 @@ def image(where: Registry, reference: str) -> Image:
     return found
 
 
+def store_credential(model: ModelSettings) -> object:
+    """What opens the model's store, as its backend takes it; None where app.toml names nothing.
+
+    A secret (`env`, or a Secret block) as it is; from prefect-azure's AzureBlobStorageCredentials its connection
+    string, its service principal, or the identity at hand. Raises SettingsError.
+    """
+    key = "model.credentials"
+    if model.credentials is None or model.credentials.env is not None:
+        return secret(model.credentials, key)
+    block = load_block(model.credentials, key)
+    if isinstance(block, Secret):
+        return str(block.get())
+    if not isinstance(block, AzureBlobStorageCredentials):
+        wanted = "a Secret or azure-blob-storage-credentials"
+        raise SettingsError(f"{key}: block {model.credentials.block} is a {type(block).__name__}, wanted is {wanted}")
+    if block.connection_string is not None:
+        return block.connection_string.get_secret_value()
+    if block.account_url and f"{block.account_url.rstrip('/')}/" not in f"{model.store}/":
+        raise SettingsError(f"{key}: block {model.credentials.block} is for {block.account_url}, not for {model.store}")
+    if block.client_id and block.tenant_id and block.client_secret:
+        return ClientSecretCredential(block.tenant_id, block.client_id, block.client_secret.get_secret_value())
+    return DefaultAzureCredential()
+
+
 def secret(credentials: Credentials | None, key: str) -> str | None:
     """A secret by the place that app.toml names; SettingsError, naming `key`, where nothing is there."""
     if credentials is None:
@@ -92,14 +118,18 @@ def secret(credentials: Credentials | None, key: str) -> str | None:
         if not value:
             raise SettingsError(f"{key}: the environment variable {credentials.env} is not set here")
         return value
+    from prefect.blocks.system import Secret
+
     block = load_block(credentials, key)
     if not isinstance(block, Secret):
         raise SettingsError(f"{key}: block {credentials.block} is a {type(block).__name__}, a Secret is wanted")
     return str(block.get())
 
 
-def load_block(credentials: Credentials, key: str) -> Block:
+def load_block(credentials: Credentials, key: str) -> "Block":
     """The Prefect block that app.toml names as TYPE/NAME; SettingsError where there is none."""
+    from prefect.blocks.core import Block
+
     try:
         return cast(Block, Block.load(str(credentials.block)))
     except ValueError as error:

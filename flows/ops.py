@@ -8,10 +8,11 @@ from tandem.errors import Refused, TandemError
 from tandem.records import Block, Candidate, State
 from tandem.settings import Settings, apps, find_root
 from tandem.targets import transitions
+from tandem.targets.advance import advance
 from tandem.targets.blame import describe
 from tandem.targets.choose import blocking
 
-from . import backends, ingredients, stages
+from . import backends, ingredients
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def block(app: str, environment: str, what: str, why: str, by: str) -> str:
     target = backends.target(settings, environment)
     state = target.state()
     new = Block(why, datetime.now(UTC), "", commit=commit, model=model, by=by)
-    stages.advance(target, state, lambda s: transitions.blocked(s, new))
+    advance(target, state, lambda s: transitions.blocked(s, new))
     return describe(new)
 
 
@@ -115,7 +116,7 @@ def unblock(app: str, environment: str, what: str, why: str, by: str) -> str:
     if not lifted:
         there = "; ".join(map(describe, state.value.blocks)) or "no blocks at all"
         raise Refused(f"nothing in {environment} is blocked as {what!r}: there are {there}")
-    stages.advance(target, state, lambda s: transitions.unblocked(s, lifted))
+    advance(target, state, lambda s: transitions.unblocked(s, lifted))
     return "; ".join(describe(each) for each in lifted) + f" — lifted by {by}: {why}"
 
 

@@ -12,6 +12,8 @@ from . import backends, ingredients, stages
 from .lock import environment_lock
 from .stages import stage
 
+ATTEMPTS = 3  # at a pair whose integrate is killed each time
+
 
 @stage("end half releases", network=True)
 def end_half_releases(settings: Settings) -> dict[str, State]:
@@ -28,6 +30,15 @@ def end_half_releases(settings: Settings) -> dict[str, State]:
                 get_run_logger().info("%s in %s is under way in a living run", settings.app, environment)
         states[environment] = state
     return states
+
+
+@stage("look for a living integrate", network=True)
+def is_integrating(settings: Settings) -> bool:
+    """Whether a run, whoever started it, is making a candidate of this app now: then there is nothing to start yet."""
+    living = [run.name for run in runs.under_way("integrate", {"app": settings.app})]
+    if living:
+        get_run_logger().info("%s: integrate is under way: %s", settings.app, ", ".join(living))
+    return bool(living)
 
 
 @stage("find what is missing", network=True)
@@ -50,25 +61,28 @@ def missing_pairs(settings: Settings, states: dict[str, State]) -> list[list[Pai
 def start_integrate(settings: Settings, ladder: list[Pair]) -> None:
     """Start the integrate of a wanted pair, once; where that has failed already, of its halves, once.
 
-    A second try at the same pair is for a person to ask.
+    A second try at a pair that failed is for a person to ask; what was only killed is started again.
     """
     log, (wanted, *halves) = get_run_logger(), ladder
     run = _integrate(settings, wanted)
-    if run is None or run.state not in ("FAILED", "CRASHED"):
+    if run is None or run.state != "FAILED":
         log.info("%s has no candidate: integrate is run %s", wanted.tag, run.id if run else "unknown")
         return
-    log.warning(
-        "%s did not come through (run %s: %s); to try it again: tandem integrate", wanted.tag, run.id, run.message
-    )
+    log.warning("%s did not come through: %s; 'tandem integrate' tries it again", wanted.tag, run.message)
     for half in halves:
         run = _integrate(settings, half)
         log.info("instead %s: integrate is run %s", half.tag, run.id if run else "unknown")
 
 
 def _integrate(settings: Settings, pair: Pair) -> runs.Run | None:
-    parameters = {"app": settings.app, "commit": pair.commit, "model": pair.model}
-    key = f"integrate/{settings.app}:{pair.commit}:{pair.model}:{pair.recipe}"
-    return runs.read(runs.start(f"integrate/{settings.app}", parameters, key))
+    """The pair's integrate: the same run however often this is asked, the next attempt where it was killed."""
+    parameters, run = {"app": settings.app, "commit": pair.commit, "model": pair.model}, None
+    for attempt in range(1, ATTEMPTS + 1):
+        key = f"integrate/{settings.app}:{pair.commit}:{pair.model}:{pair.recipe}:{attempt}"
+        run = runs.read(runs.start(f"integrate/{settings.app}", parameters, key))
+        if run is None or run.state not in ("CRASHED", "CANCELLED"):
+            break
+    return run
 
 
 @flow(flow_run_name="reconcile {app}", description="Start what is missing, end what was left half done.")
@@ -83,8 +97,10 @@ def reconcile(app: str = "") -> None:
     for name in [app] if app else apps(root):
         try:
             settings = Settings.load(name, root)
-            for ladder in missing_pairs(settings, end_half_releases(settings)):
-                start_integrate(settings, ladder)
+            states = end_half_releases(settings)
+            if not is_integrating(settings):
+                for ladder in missing_pairs(settings, states):
+                    start_integrate(settings, ladder)
         except TandemError as trouble:
             get_run_logger().error("%s: %s", name, trouble)
             troubles.append(f"{name}: {trouble}")

@@ -10,6 +10,7 @@ from tandem.records import Candidate, Release, State, Versioned
 from tandem.seams import Target
 from tandem.settings import Settings
 from tandem.targets import transitions
+from tandem.targets.advance import advance
 from tandem.targets.choose import Choice
 
 from . import approvals, backends, cards, ingredients, stages
@@ -74,7 +75,7 @@ def bring_in(
     state = stages.begin(target, state, candidate, by="", run=str(runtime.flow_run.id or ""))
     try:
         stages.roll_out(target, image, state)
-        state = stages.advance(target, state, lambda s: transitions.at(s, "verify"))
+        state = advance(target, state, lambda s: transitions.at(s, "verify"))
         stages.verify(settings, environment, target, candidate.digest)
     except StateChanged:
         raise  # somebody else ended this release: what is there now is theirs
@@ -82,7 +83,7 @@ def bring_in(
         failure = error if isinstance(error, ReleaseFailed) else ReleaseFailed(repr(error), "environment", target.log())
         stages.roll_back(settings, environment, target, state, failure)
         raise failure from error
-    state = stages.advance(target, state, lambda s: transitions.released(s, stages.now()))
+    state = advance(target, state, lambda s: transitions.released(s, stages.now()))
     get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
     return state.value.history[0]
 

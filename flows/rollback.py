@@ -6,6 +6,7 @@ from tandem.errors import Refused, ReleaseFailed, StateChanged
 from tandem.records import Candidate, Release, State
 from tandem.settings import Settings
 from tandem.targets import transitions
+from tandem.targets.advance import advance
 
 from . import backends, cards, ingredients, stages
 from .backends import AppName, EnvironmentName
@@ -60,6 +61,6 @@ def rollback(
             failure = error if isinstance(error, ReleaseFailed) else ReleaseFailed(repr(error), "environment")
             stages.roll_back(settings, environment, target, state, failure)
             raise failure from error
-        state = stages.advance(target, state, lambda s: transitions.taken_back(s, stages.now(), why, by))
+        state = advance(target, state, lambda s: transitions.taken_back(s, stages.now(), why, by))
     get_run_logger().info("%s is back on %s", environment, candidate.tag)
     return state.value.history[0]

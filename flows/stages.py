@@ -15,13 +15,13 @@ from tandem.records import Candidate, Image, Release, Snapshot, State, Versioned
 from tandem.seams import Target
 from tandem.settings import Settings
 from tandem.targets import transitions
+from tandem.targets.advance import advance
 from tandem.targets.verify import verify_address
 
 from . import backends, cards
 
 P = ParamSpec("P")
 R = TypeVar("R")
-TRIES = 5  # at a state that others change too
 
 
 def worth_retrying(_task: object, _run: TaskRun, state: PrefectState[Any]) -> bool:
@@ -130,29 +130,6 @@ def begin(target: Target, state: Versioned[State], candidate: Candidate, by: str
     began = now()
     release = Release(f"{began:%Y%m%d-%H%M%S}-{candidate.pair.commit[:7]}", candidate, began, by=by, run=run)
     return advance(target, state, lambda s: transitions.begun(s, release, target.snapshot()))
-
-
-def advance(target: Target, state: Versioned[State], step: Callable[[State], State]) -> Versioned[State]:
-    """Store the state's next value by compare-and-swap.
-
-    Where somebody blocked or approved something meanwhile the step is taken from there; where somebody ended this
-    release or began another, StateChanged: what is there now is theirs.
-    """
-    mine = _standing(state.value)
-    for _ in range(TRIES):
-        try:
-            return target.record(Versioned(step(state.value), state.token))
-        except StateChanged:
-            state = target.state()
-            if mine != _standing(state.value):
-                raise
-    raise StateChanged(f"{state.value.app} in {state.value.environment}: its state changes faster than it is read")
-
-
-def _standing(state: State) -> tuple[str | None, str | None]:
-    """Which release is under way, and which is current."""
-    under_way, current = state.under_way, state.current
-    return under_way.release.id if under_way else None, current.id if current else None
 
 
 def now() -> datetime:

@@ -78,6 +78,14 @@ def runs(deployment: str, api: Api | None = None) -> Iterator[Run]:
     yield from (_run(_mapping(each)) for each in _list(found))
 
 
+def under_way(flow: str, parameters: Mapping[str, object], api: Api | None = None) -> list[Run]:
+    """The living runs of a flow, of a deployment or not, that were started with (at least) these parameters."""
+    api = api or connect()
+    query = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"not_any_": sorted(OVER)}}}}
+    found = (_run(_mapping(each)) for each in _list(api.post("flow_runs/filter", query)))
+    return [run for run in found if parameters.items() <= run.parameters.items() and is_alive(run.id, api)]
+
+
 def is_alive(run_id: str, api: Api | None = None, now: datetime | None = None) -> bool:
     """Whether something may still come of a run.
 

@@ -6,9 +6,6 @@ Weights in other files (TensorProto.external_data, onnx.proto) are named as plai
 import re
 from collections.abc import Callable
 
-from google.protobuf.descriptor import Descriptor
-from onnx import ModelProto
-
 from tandem.models.formats.window import Check, Step, Unfit, Window
 from tandem.models.formats.wire import (
     DEEPEST,
@@ -23,15 +20,16 @@ from tandem.models.formats.wire import (
     varint,
 )
 
-MODEL: Descriptor = ModelProto.DESCRIPTOR
 EXTERNAL = "TensorProto.external_data"
 PAIR = ("key", "value")
 
 
 def check(location: Callable[[str], None]) -> Check:
     """Passes one ONNX file; calls `location` with the name of each file that it keeps weights in."""
+    from onnx import ModelProto  # half a second, for those only who look at a model
+
     window = Window()
-    stack = [Open(MODEL, None, "ModelProto")]
+    stack = [Open(ModelProto.DESCRIPTOR, None, "ModelProto")]
     while stack:
         message = stack[-1]
         if message.end is not None and window.position == message.end:
@@ -106,9 +104,9 @@ def _content(window: Window, stack: list[Open], known: Field) -> Step[None]:
 
 
 def _close(message: Open, location: Callable[[str], None]) -> None:
-    if message.kind is MODEL:
+    if message.end is None:  # the file's own message, the ModelProto
         for name in ("ir_version", "graph"):
-            if MODEL.fields_by_name[name].number not in message.seen:
+            if message.kind.fields_by_name[name].number not in message.seen:
                 raise Unfit(f"it has no {name}")
     if message.texts.get("key") == "location":
         location(message.texts.get("value", ""))
