@@ -91,19 +91,20 @@ def store_credential(model: ModelSettings) -> object:
     A secret (`env`, or a Secret block) as it is; from prefect-azure's AzureBlobStorageCredentials its connection
     string, its service principal, or the identity at hand. Raises SettingsError.
     """
-    key = "model.credentials"
-    if model.credentials is None or model.credentials.env is not None:
-        return secret(model.credentials, key)
-    block = load_block(model.credentials, key)
-    if isinstance(block, Secret):
-        return str(block.get())
+    key, named = "model.credentials", model.credentials
+    if named is None or named.block is None or named.block.startswith("secret/"):
+        return secret(named, key)
+    from azure.identity import ClientSecretCredential, DefaultAzureCredential
+    from prefect_azure import AzureBlobStorageCredentials
+
+    block = load_block(named, key)
     if not isinstance(block, AzureBlobStorageCredentials):
-        wanted = "a Secret or azure-blob-storage-credentials"
-        raise SettingsError(f"{key}: block {model.credentials.block} is a {type(block).__name__}, wanted is {wanted}")
+        wanted = "secret or azure-blob-storage-credentials is wanted"
+        raise SettingsError(f"{key}: {named.block} is a {type(block).__name__}, {wanted}")
     if block.connection_string is not None:
         return block.connection_string.get_secret_value()
-    if block.account_url and f"{block.account_url.rstrip('/')}/" not in f"{model.store}/":
-        raise SettingsError(f"{key}: block {model.credentials.block} is for {block.account_url}, not for {model.store}")
+    if f"{str(block.account_url).rstrip('/')}/" not in f"{model.store}/":
+        raise SettingsError(f"{key}: {named.block} is for {block.account_url}, [model].store is {model.store}")
     if block.client_id and block.tenant_id and block.client_secret:
         return ClientSecretCredential(block.tenant_id, block.client_id, block.client_secret.get_secret_value())
     return DefaultAzureCredential()

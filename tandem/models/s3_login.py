@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import Loader
 
 from tandem.errors import SettingsError
 
@@ -63,8 +66,16 @@ def connect(bucket: Bucket, credential: object) -> Any:
         s3={"addressing_style": "path"} if bucket.endpoint else None,
     )
     try:
-        session = boto3.session.Session(region_name=bucket.region)
+        core = botocore.session.Session()
+        core.register_component("data_loader", _descriptions())
+        session = boto3.session.Session(region_name=bucket.region, botocore_session=core)
         region = session.region_name or "us-east-1"
         return session.client("s3", endpoint_url=bucket.endpoint, region_name=region, config=config, **keys)
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"{bucket}: {error}") from None
+
+
+@cache
+def _descriptions() -> Any:
+    """What boto3 knows of Amazon's interfaces: megabytes of JSON, parsed once a process."""
+    return Loader()

@@ -82,6 +82,6 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
+def bucket(request: pytest.FixtureRequest) -> str:
     """A container's or bucket's name of this test's own."""
     return f"test-{abs(hash(request.node.nodeid)):x}"

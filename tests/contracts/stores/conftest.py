@@ -123,18 +123,18 @@ def folder(tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def azure(azurite: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def azure(azurite: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`azure-blob:`, a container of Azurite's, with a prefix."""
     endpoint = f"http://{azurite}/{ACCOUNT}"
     owner = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint}"
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", owner)
-    container = BlobServiceClient(endpoint, {"account_name": ACCOUNT, "account_key": KEY}).create_container(name)
+    container = BlobServiceClient(endpoint, {"account_name": ACCOUNT, "account_key": KEY}).create_container(bucket)
 
     @contextmanager
     def forbidden() -> Iterator[None]:
         may = ContainerSasPermissions(read=True, list=True)
         end = datetime.now(UTC) + timedelta(hours=1)
-        sas = generate_container_sas(ACCOUNT, name, account_key=KEY, permission=may, expiry=end)
+        sas = generate_container_sas(ACCOUNT, bucket, account_key=KEY, permission=may, expiry=end)
         with monkeypatch.context() as patch:
             reader = f"BlobEndpoint={endpoint};SharedAccessSignature={sas}"
             patch.setenv("AZURE_STORAGE_CONNECTION_STRING", reader)
@@ -143,25 +143,25 @@ def azure(azurite: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def remove(path: str) -> None:
         container.delete_blob(f"a/b/{path}")
 
-    return in_a_cloud(f"azure-blob:{endpoint}/{name}/a/b", tmp_path, forbidden, remove)
+    return in_a_cloud(f"azure-blob:{endpoint}/{bucket}/a/b", tmp_path, forbidden, remove)
 
 
 @pytest.fixture
-def s3(s3_server: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def s3(s3_server: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`s3://`, a bucket of moto's, with a prefix. Only as long as it is forbidden does moto look at who asks."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     endpoint = f"http://{s3_server}"
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket=name)
+    client.create_bucket(Bucket=bucket)
 
     @contextmanager
     def forbidden() -> Iterator[None]:
         iam = boto3.client("iam", endpoint_url=endpoint, region_name="us-east-1")
-        iam.create_user(UserName=name)
-        iam.put_user_policy(UserName=name, PolicyName="reader", PolicyDocument=READER)
-        key = iam.create_access_key(UserName=name)["AccessKey"]
+        iam.create_user(UserName=bucket)
+        iam.put_user_policy(UserName=bucket, PolicyName="reader", PolicyDocument=READER)
+        key = iam.create_access_key(UserName=bucket)["AccessKey"]
         httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
         try:
             with monkeypatch.context() as patch:
@@ -172,9 +172,9 @@ def s3(s3_server: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"inf").raise_for_status()
 
     def remove(path: str) -> None:
-        client.delete_object(Bucket=name, Key=f"a/b/{path}")
+        client.delete_object(Bucket=bucket, Key=f"a/b/{path}")
 
-    return in_a_cloud(f"s3://{name}/a/b?endpoint={endpoint}", tmp_path, forbidden, remove)
+    return in_a_cloud(f"s3://{bucket}/a/b?endpoint={endpoint}", tmp_path, forbidden, remove)
 
 
 @pytest.fixture(params=["folder", "azure", "s3"])
