@@ -10,6 +10,7 @@ import httpx
 from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
+    DeserializationError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
@@ -22,6 +23,7 @@ from tandem.models.download import Gone
 from tandem.models.patience import retry_after
 
 READER, WRITER = "Storage Blob Data Reader", "Storage Blob Data Contributor"
+NONSENSE = "answered what no blob service does: is a proxy in the way?"
 BUSY = {408, 429, 500, 502, 503, 504}
 
 
@@ -82,8 +84,10 @@ def explained(place: Place, path: str, role: str) -> Iterator[None]:
         if error.response is None and isinstance(error, ClientAuthenticationError):
             raise no_identity(what, error) from None
         if status < 400:
-            raise ModelError(f"{what}: answered what no blob service does: is a proxy in the way?") from None
+            raise ModelError(f"{what}: {NONSENSE}") from None
         raise failure(place, what, status, code_of(error), role, _headers(error).get("Retry-After")) from None
+    except DeserializationError:
+        raise ModelError(f"{what}: {NONSENSE}") from None
     except (ServiceRequestError, ServiceResponseError) as error:
         raise Unreachable(f"{what}: {_told(error)}: is the account's name right, and the network up?") from None
     except AzureError as error:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import httpx
 from botocore.exceptions import ClientError
 
+from tandem.errors import ModelError
 from tandem.models.download import TIMEOUT, Grant, Granting, Wire
 from tandem.models.objects import Entry, Objects
 from tandem.models.parts import PART, abreast, in_parts, part_size
@@ -45,11 +46,13 @@ class S3Objects:
         more = True
         while more:
             page = self._ask(prefix, READ, partial(self.client.list_objects_v2, **asked))
+            if "IsTruncated" not in page:  # boto3 takes a web page for an empty listing
+                raise ModelError(f"{self.bucket}: answered what no S3 store does: is a proxy in the way?")
             for found in page.get("Contents", ()):
                 if not found["Key"].endswith("/"):
                     path = found["Key"].removeprefix(self.bucket.prefix)
                     yield Entry(path, found["Size"], found["LastModified"], found["ETag"])
-            more = bool(page.get("IsTruncated"))
+            more = page["IsTruncated"]
             asked["ContinuationToken"] = page.get("NextContinuationToken", "")
 
     def read(self, path: str, offset: int = 0, tag: str | None = None) -> Iterator[bytes]:
