@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,12 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Azurite's blob service over plain HTTP: host:port."""
     with azurite_server(tmp_path_factory.mktemp("azurite")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def azurite_with() -> Callable[..., AbstractContextManager[str]]:
+    """azurite_with(folder, *options): one more of them, with these options: host:port."""
+    return azurite_server
 
 
 @contextmanager

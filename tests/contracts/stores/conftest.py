@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import boto3
 import httpx
@@ -146,15 +146,21 @@ def azure(azurite: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     return in_a_cloud(f"azure-blob:{endpoint}/{bucket}/a/b", tmp_path, forbidden, remove)
 
 
+@pytest.fixture(scope="session")
+def s3_owner(s3_server: str) -> Any:
+    """boto3's client of somebody who may do everything in moto's S3."""
+    keys = {"aws_access_key_id": "AKIATEST", "aws_secret_access_key": "secret"}
+    return boto3.client("s3", endpoint_url=f"http://{s3_server}", region_name="us-east-1", **keys)
+
+
 @pytest.fixture
-def s3(s3_server: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def s3(s3_server: str, s3_owner: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """`s3://`, a bucket of moto's, with a prefix. Only as long as it is forbidden does moto look at who asks."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     endpoint = f"http://{s3_server}"
-    client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-    client.create_bucket(Bucket=bucket)
+    s3_owner.create_bucket(Bucket=bucket)
 
     @contextmanager
     def forbidden() -> Iterator[None]:
@@ -172,7 +178,7 @@ def s3(s3_server: str, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"inf").raise_for_status()
 
     def remove(path: str) -> None:
-        client.delete_object(Bucket=bucket, Key=f"a/b/{path}")
+        s3_owner.delete_object(Bucket=bucket, Key=f"a/b/{path}")
 
     return in_a_cloud(f"s3://{bucket}/a/b?endpoint={endpoint}", tmp_path, forbidden, remove)
 
