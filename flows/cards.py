@@ -1,7 +1,7 @@
 """What a person reads on a run's page: artifacts in Markdown, and the run's name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prefect import runtime
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -10,7 +10,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_UI_URL
 
 from tandem.images.carry import ModelLayers
-from tandem.records import Candidate, Commit, Image, Model, State
+from tandem.records import Candidate, Commit, Descriptor, Image, Model, State
 from tandem.settings import Settings
 from tandem.source import SuiteReport
 from tandem.targets.blame import describe
@@ -30,7 +30,7 @@ def candidate(
     settings: Settings, chosen: Ingredients, image: Image, layers: ModelLayers, report: SuiteReport, trial: Trial
 ) -> None:
     """The candidate's card: its commit and model, its digest, what was reused and what was carried."""
-    commit, model, size = chosen.commit, chosen.model, sum(layer.size for layer in image.manifest.layers)
+    commit, model = chosen.commit, chosen.model
     subject = f"{escape(commit.subject)} — {escape(commit.author)}, {commit.time:%Y-%m-%d %H:%M}"
     card = {
         "commit": f"`{commit.id[:12]}` {subject}",
@@ -38,14 +38,19 @@ def candidate(
         "tag": f"`{chosen.pair.tag}`",
         "digest": f"`{image.digest}`",
         "registry": f"`{settings.toml.image.registry}`",
-        "size": f"{size / 1e6:,.1f} MB in {len(image.manifest.layers)} layers",
-        "reused": f"{sum(layer.size for layer in layers.reused) / 1e6:,.1f} MB of the model",
-        "carried": f"{sum(layer.size for layer in layers.carried) / 1e6:,.1f} MB of the model",
+        "size": f"{megabytes(image.manifest.layers)} in {len(image.manifest.layers)} layers",
+        "reused": f"{megabytes(layers.reused)} of the model",
+        "carried": f"{megabytes(layers.carried)} of the model",
         "the app's tests": escape(f"{report.counts or 'passed'} in {report.seconds:.1f} s"),
         "the image's trial": escape(str(trial)),
     }
     lines = "\n".join(f"| {name} | {value} |" for name, value in card.items())
     _publish(f"candidate-{settings.app}", f"Candidate {chosen.pair.tag}", f"| what | |\n|---|---|\n{lines}")
+
+
+def megabytes(layers: Iterable[Descriptor]) -> str:
+    """How much these layers are together, for people."""
+    return f"{sum(layer.size for layer in layers) / 1e6:,.2f} MB"
 
 
 def metrics(model: Model | None) -> str:

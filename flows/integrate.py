@@ -1,8 +1,8 @@
 """integrate: a commit and a model become one tested image in the registry."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 
 from prefect import flow, get_run_logger
 
@@ -23,7 +23,11 @@ from .stages import stage
 @stage("resolve", network=True)
 def resolve(settings: Settings, commit: str, model: str) -> Ingredients:
     """The commit, the model and the recipe, each by its full id."""
-    return ingredients.pick(settings, commit, model)
+    chosen = ingredients.pick(settings, commit, model)
+    say = get_run_logger().info
+    say("commit %s: %s (%s)", chosen.commit.id[:12], chosen.commit.subject, chosen.commit.author)
+    say("model %s %s: %s", chosen.model.name, chosen.model.version[:12], cards.metrics(chosen.model))
+    return chosen
 
 
 @stage("find candidate", network=True)
@@ -33,11 +37,13 @@ def find_candidate(settings: Settings, pair: Pair) -> Candidate | None:
     return Candidate(settings.app, pair, found.digest) if found else None
 
 
-@contextmanager
-def checked_out(settings: Settings, chosen: Ingredients) -> Iterator[Source]:
-    """The commit's files, in a folder that is removed with the run."""
-    with backends.repository(settings).checked_out(chosen.commit) as source:
-        yield source
+@stage("check out", network=True)
+def check_out(settings: Settings, chosen: Ingredients, run: ExitStack) -> Source:
+    """The commit's files, in a folder that goes with the run."""
+    repository = backends.repository(settings)
+    for note in repository.notes(chosen.commit):
+        get_run_logger().warning(note)
+    return run.enter_context(repository.checked_out(chosen.commit))
 
 
 @stage("run tests", network=True)
@@ -61,7 +67,9 @@ def remember_layers(settings: Settings, chosen: Ingredients) -> Mapping[str, Des
 def fetch_model(settings: Settings, chosen: Ingredients, known: Mapping[str, Descriptor]) -> ModelLayers:
     """The model's files, from the store into the registry, as layers; what is there already is not moved."""
     wish = settings.toml.model
-    return carry_layers(checked(chosen.model, wish.formats), wish.path, backends.registry(settings), known)
+    layers = carry_layers(checked(chosen.model, wish.formats), wish.path, backends.registry(settings), known)
+    get_run_logger().info("carried %s, had %s", cards.megabytes(layers.carried), cards.megabytes(layers.reused))
+    return layers
 
 
 @stage("build image", network=True)
@@ -74,7 +82,11 @@ def build_image(settings: Settings, source: Source, known: Mapping[str, Descript
 def push_image(settings: Settings, chosen: Ingredients, app_image: Image, layers: ModelLayers) -> Image:
     """Code and model, one image in the registry; without a tag, since it has not been tested."""
     notes, env = proof.annotations(settings, chosen), proof.variables(chosen)
-    return put_on(app_image, layers, notes, chosen.commit.time, env)
+    image = put_on(app_image, layers, notes, chosen.commit.time, env)
+    get_run_logger().info(
+        "%s: %s in %d layers", image, cards.megabytes(image.manifest.layers), len(image.manifest.layers)
+    )
+    return image
 
 
 @stage("test image", network=True)
@@ -92,6 +104,7 @@ def mark_candidate(
     """The evidence, then, last, the tag: from here on it is a candidate."""
     proof.attach(settings, chosen, image, layers, report, trial)
     image.registry.put(image.manifest, chosen.pair.tag)
+    get_run_logger().info("%s is a candidate: %s", chosen.pair.tag, image.digest)
     return Candidate(settings.app, chosen.pair, image.digest)
 
 
@@ -110,8 +123,9 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
     if candidate := find_candidate(settings, chosen.pair):
         get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
         return candidate
-    with checked_out(settings, chosen) as source:
-        known = remember_layers(settings, chosen)
+    known = remember_layers(settings, chosen)
+    with ExitStack() as run:
+        source = check_out(settings, chosen, run)
         model_layers = fetch_model.submit(settings, chosen, known)  # gigabytes travel while the tests run
         report = run_tests(settings, source, chosen)
         app_image = build_image(settings, source, known)

@@ -37,7 +37,13 @@ def stage(name: str, network: bool = False) -> Callable[[Callable[P, R]], Task[P
         "retry_jitter_factor": 0.5,
         "retry_condition_fn": worth_retrying,
     }
-    options = {"name": name, "cache_policy": NO_CACHE, "persist_result": False, **(retries if network else {})}
+    options = {
+        "name": name,
+        "task_run_name": name,
+        "cache_policy": NO_CACHE,
+        "persist_result": False,
+        **(retries if network else {}),
+    }
     return task(**options)
 
 

@@ -79,7 +79,7 @@ class Machine:
 
     def api(self, url: str = "") -> Api:
         """The API, or what stands before it."""
-        return connect({"PREFECT_API_URL": url or self.url}, patience=30)
+        return connect({"PREFECT_API_URL": url or self.url}, patience=120)
 
 
 @pytest.fixture(scope="session")

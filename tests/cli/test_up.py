@@ -13,10 +13,8 @@ def test_a_taken_port_gives_another_and_says_which(machine):
     assert machine.url.removesuffix("/api") in machine.said
 
 
-def test_a_second_up_finds_everything_and_is_quick(machine):
-    began = time.monotonic()
+def test_a_second_up_finds_everything_and_starts_nothing(machine):
     done = machine.tandem("up")
-    assert time.monotonic() - began < 6  # 1 s on an idle machine
     assert done.returncode == 0 and "server: runs" in done.stdout and "worker: runs" in done.stdout
     assert "applied" not in done.stdout and "started" not in done.stdout
 

@@ -1,0 +1,110 @@
+"""A person starts integrate and release from their forms in Prefect's UI, and sees them complete."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+pytestmark = pytest.mark.xdist_group("end_to_end")
+CHECKOUT = Path(__file__).parents[2]
+QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A clone of this repository with Tandem up, and a model published."""
+    root = tmp_path_factory.mktemp("clone") / "tandem"
+    subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(root)], check=True)
+    subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
+    try:
+        tandem(root, "up")
+        tandem(root, "publish", "digits", str(root / "model"))
+        yield root
+    finally:
+        tandem(root, "down", "--everything")
+
+
+def tandem(root: Path, *words: str) -> str:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TANDEM_"))}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "tandem"), *words], cwd=root, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()
+
+
+def start_from_its_form(page: Page, base: str, deployment: str) -> str:
+    """Submit the deployment's form as it is; the id of the run."""
+    found = httpx.get(f"{base}/api/deployments/name/{deployment}", timeout=60).json()
+    page.goto(f"{base}/deployments/deployment/{found['id']}/run")
+    page.get_by_role("button", name="Submit").click()
+    query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
+    return until(lambda: httpx.post(f"{base}/api/flow_runs/filter", json=query, timeout=60).json())[0]["id"]
+
+
+def until(ask, seconds: float = 240):
+    deadline = time.monotonic() + seconds
+    while not (found := ask()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return found
+
+
+def completed(base: str, run: str) -> dict:
+    """The run when it is over."""
+
+    def over() -> dict | None:
+        found = httpx.get(f"{base}/api/flow_runs/{run}", timeout=60).json()
+        return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+    found = until(over)
+    assert found["state_type"] == "COMPLETED", found["state"]
+    return found
+
+
+def shoot(page: Page, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")
+
+
+def test_integrate_and_release_run_from_their_forms(clone: Path, page: Page) -> None:
+    base = httpx.URL(json.loads((clone / ".tandem" / "up.json").read_text())["url"]).copy_with(path="")
+    base = str(base).rstrip("/")
+    run = start_from_its_form(page, base, "integrate/digits")
+    assert completed(base, run)["name"].startswith("digits ")
+    page.goto(f"{base}/runs/flow-run/{run}")
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    page.get_by_role("tab", name="Task Runs").click()
+    for stage in ("check out", "run tests", "fetch model", "build image", "push image", "test image"):
+        expect(page.get_by_text(stage, exact=True).first).to_be_visible()
+    shoot(page, "integrate")
+    page.get_by_role("tab", name="Artifacts").click()
+    expect(page.get_by_text("candidate-digits").first).to_be_visible()
+    shoot(page, "artifacts")
+
+    run = start_from_its_form(page, base, "release/digits-local")
+    completed(base, run)
+    page.goto(f"{base}/runs/flow-run/{run}")
+    page.get_by_role("tab", name="Task Runs").click()
+    for stage in ("roll out", "verify"):
+        expect(page.get_by_text(stage, exact=True).first).to_be_visible()
+    shoot(page, "release")
+    address = tandem(clone, "status", "digits").split(" at ")[1].split(",")[0]
+    assert httpx.get(f"{address}/readyz").status_code == 200
