@@ -1,6 +1,6 @@
 """`s3://BUCKET/PREFIX`: objects in S3, or anything that speaks it (`?endpoint=https://…&region=…`).
 
-Reads are one GET each (download.py), by a URL that boto3 signs; listing and writing are boto3's.
+Reads are one GET each (download.py), signed by botocore; listing and writing are boto3's.
 """
 
 import time
@@ -25,7 +25,6 @@ from tandem.records import Versioned
 T = TypeVar("T")
 
 MOST = 10_000  # parts of an object ("Amazon S3 multipart upload limits")
-LIFE = 3600  # seconds that a signed read may begin in
 
 
 @dataclass(frozen=True)
@@ -122,19 +121,18 @@ def open_s3(url: str, root: Path, credential: object = None, sleep: Callable[[fl
     `credential`: `ACCESS_KEY_ID:SECRET_ACCESS_KEY`; without one, whatever boto3 finds (environment, profile, role).
     """
     bucket = bucket_of(url)
-    client = connect(bucket, credential)
+    connection = connect(bucket, credential)
+    client = connection.client
 
-    def signed(path: str) -> str:
+    def address(path: str) -> str:
         key = {"Bucket": bucket.name, "Key": bucket.prefix + path}
-        with explained(bucket, path, READ):
-            return str(client.generate_presigned_url("get_object", Params=key, ExpiresIn=LIFE))
+        with explained(bucket, path, READ):  # host and path as boto3 would ask for it; it has no other name for that
+            return str(client.generate_presigned_url("get_object", Params=key)).partition("?")[0]
 
-    wire = Wire(
-        str(bucket),
-        httpx.Client(transport=Granting(client.meta.endpoint_url), timeout=TIMEOUT),
-        lambda path: signed(path).partition("?")[0],
-        lambda path: Grant(query=signed(path).partition("?")[2]),
-        partial(of_response, bucket),
-        sleep,
-    )
+    def grant(path: str) -> Grant:
+        with explained(bucket, path, READ):
+            return Grant(connection.signature(address(path)))
+
+    http = httpx.Client(transport=Granting(client.meta.endpoint_url), timeout=TIMEOUT)
+    wire = Wire(str(bucket), http, address, grant, partial(of_response, bucket), sleep)
     return S3Objects(bucket, client, wire, sleep)

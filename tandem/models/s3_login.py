@@ -1,15 +1,19 @@
 """`s3://BUCKET/PREFIX?endpoint=…&region=…`, and boto3's client for it."""
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import boto3
 import botocore.session
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.loaders import Loader
 
 from tandem.errors import SettingsError
@@ -45,8 +49,16 @@ def bucket_of(url: str) -> Bucket:
     return Bucket(parts.netloc, prefix, endpoint, region)
 
 
-def connect(bucket: Bucket, credential: object) -> Any:
-    """boto3's client. It does not retry (patience.py does), and asks for no checksums that only Amazon knows.
+@dataclass(frozen=True)
+class Connection:
+    """boto3's client, and the headers that sign a GET of a URL made without it ("AWS Signature Version 4")."""
+
+    client: Any
+    signature: Callable[[str], dict[str, str]] = field(repr=False)
+
+
+def connect(bucket: Bucket, credential: object) -> Connection:
+    """Asks nobody yet. boto3 does not retry (patience.py does), and asks for no checksums that only Amazon knows.
 
     AWS_ENDPOINT_URL and AWS_REGION are boto3's own; what the store's URL says goes before them.
     """
@@ -70,9 +82,20 @@ def connect(bucket: Bucket, credential: object) -> Any:
         core.register_component("data_loader", _descriptions())
         session = boto3.session.Session(region_name=bucket.region, botocore_session=core)
         region = session.region_name or "us-east-1"
-        return session.client("s3", endpoint_url=bucket.endpoint, region_name=region, config=config, **keys)
+        client = session.client("s3", endpoint_url=bucket.endpoint, region_name=region, config=config, **keys)
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"{bucket}: {error}") from None
+    known = Credentials(*keys.values()) if keys else None
+    return Connection(client, partial(_signature, region, lambda: known or session.get_credentials()))
+
+
+def _signature(region: str, credentials: Callable[[], Credentials | None], url: str) -> dict[str, str]:
+    known = credentials()
+    if known is None:
+        raise NoCredentialsError
+    request = AWSRequest(method="GET", url=url)
+    S3SigV4Auth(known.get_frozen_credentials(), "s3", region).add_auth(request)
+    return dict(request.headers.items())
 
 
 @cache
