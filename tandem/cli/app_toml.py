@@ -26,7 +26,7 @@ name = {app_quoted}
 # newest = "published"         # "published": what 'tandem publish' stored last; "modified": what lies there, last changed
 # require = []                 # over the metrics that the publisher gave; a model that fails one never rides
 # formats = ["onnx", "safetensors", "json", "txt"]   # what may ride: formats that hold no code; name others at your own risk
-# path = "/model"              # where the model's files stand in the image
+{model_path}              # where the model's files stand in the image
 # credentials = {{ block = "azure-blob-storage-credentials/models" }}   # default: the environment's or the cloud's identity
 
 [image]
@@ -84,4 +84,5 @@ def text(found: Survey) -> str:
         port=found.port,
         registry=quoted(f"oci:.tandem/registry/{found.app}"),
         ready=quoted(found.ready),
+        model_path=f"path = {quoted(found.model_path)}" if found.model_path else '# path = "/model"',
     )

@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -93,12 +94,22 @@ def _requirements(settings: Settings, name: str, image: bool) -> Check:
     file, what = settings.root / name, f"{name}"
     if not file.is_file():
         return Check(settings.app, what, False, "no such file: correct app.toml, or commit the file")
+    if not _committed(settings, name):
+        return Check(
+            settings.app, what, False, f"not on {settings.toml.source.branch} yet: commit it, builds see commits"
+        )
     if "--hash=" in file.read_text(errors="replace"):
         return Check(settings.app, what, True, "locked by hashes")
     if not image:
         return Check(settings.app, what, True, "there")
     loose = f"not locked: images are as reproducible as the index; 'tandem init --app {settings.app} --lock' locks it"
     return Check(settings.app, what, None, loose)
+
+
+def _committed(settings: Settings, name: str) -> bool:
+    spec = f"{settings.toml.source.branch}:./{name}"
+    argv = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", spec]
+    return subprocess.run(argv, cwd=settings.root, capture_output=True, check=False).returncode == 0
 
 
 def _model(settings: Settings, store: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 MODEL = re.compile(r"MODEL|WEIGHTS|ONNX|CHECKPOINT")
 KNOWS = {"Flask": "flask", "FastAPI": "fastapi", "Starlette": "fastapi"}
+FOLDER = re.compile(r"(?:\./)?((?:models?|weights|checkpoints)(?=/)[\w./-]*)/[\w-]+\.\w+")
 READY = ("/readyz", "/ready", "/healthz", "/health", "/ping", "/status", "/")
 
 
@@ -22,7 +23,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the files of a repository say. `model` is (variable, default) where the model's path is read from one."""
+    """What the files of a repository say. `model` is (variable, default) where the model's path is read from one,
+    `folder` the model's own where a path in it stands in the code.
+    """
 
     entries: tuple[Entry, ...] = ()
     port: int | None = None
@@ -31,6 +34,7 @@ class Findings:
     model: tuple[str, str] | None = None
     routes: tuple[str, ...] = ()
     weights: tuple[str, ...] = ()
+    folder: str | None = None
 
     @property
     def ready(self) -> str:
@@ -70,6 +74,7 @@ def _file(file: PurePosixPath, tree: ast.Module) -> Findings:
         weights=tuple(
             sorted(t for t in texts if re.fullmatch(r"[\w./-]+\.(onnx|safetensors|pkl|joblib|pt|pth|h5)", t))
         ),
+        folder=next((found[1] for text in sorted(texts) if (found := FOLDER.fullmatch(text))), None),
     )
 
 
@@ -82,6 +87,7 @@ def _merge(one: Findings, other: Findings) -> Findings:
         one.model or other.model,
         one.routes + other.routes,
         one.weights + other.weights,
+        one.folder or other.folder,
     )
 
 

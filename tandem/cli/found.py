@@ -29,6 +29,8 @@ def write(root: Path, name: str, lock: bool, ask: Ask, say: Say) -> None:
     file = root / "deployments" / found.app / "app.toml"
     if file.exists():
         say(f"{_short(file, root)} is there already: kept as it is")
+        if lock and found.requirements:
+            _lock_beside(root, found, say)
     else:
         lock = lock or bool(found.requirements and ask and ask("Lock the requirements by hashes?"))
         found = _locked(root, found, say) if lock and found.requirements else found
@@ -52,6 +54,14 @@ def _app_folder(root: Path, file: Path, found: Survey, say: Say) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(app_toml.text(found), encoding="utf-8")
     say(f"wrote {_short(file, root)}: {' '.join(found.command)}")
+
+
+def _lock_beside(root: Path, found: Survey, say: Say) -> None:
+    """The lock for an app folder that is there: a person puts it into app.toml."""
+    locked = _locked(root, found, say)
+    name = str(locked.requirements)
+    (root / name).write_text(locked.files[name], encoding="utf-8")
+    say(f'wrote {name}: write requirements = "{name}" into [image], and into [test] in place of {found.requirements}')
 
 
 def _locked(root: Path, found: Survey, say: Say) -> Survey:

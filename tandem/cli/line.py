@@ -57,7 +57,7 @@ def release(
     settings = known(app, environment)
     done = _flow("release", settings, environment=environment, candidate=candidate, dry_run=dry_run)
     if done:
-        typer.echo(f"{done.candidate.tag} runs in {environment}")
+        typer.echo(_runs(settings, environment, done))
     elif not dry_run:
         typer.echo("nothing to release")
 
@@ -76,7 +76,7 @@ def approve(
     """
     settings = known(app, environment)
     done = _flow("approve", settings, environment=environment, candidate=candidate, by=person(), note=note)
-    typer.echo(f"{done.candidate.tag} runs in {environment}" if done else f"{candidate} is approved for {environment}")
+    typer.echo(_runs(settings, environment, done) if done else f"{candidate} is approved for {environment}")
 
 
 def rollback(
@@ -92,7 +92,7 @@ def rollback(
     settings = known(app, environment)
     reason = {"why": why} if why else {}
     done = _flow("rollback", settings, environment=environment, to=to, by=person(), **reason)
-    typer.echo(f"{done.candidate.tag} runs in {environment}")
+    typer.echo(_runs(settings, environment, done))
 
 
 def prune(
@@ -105,8 +105,8 @@ def prune(
 
     Example: tandem prune digits --dry-run
     """
-    for tag in _flow("prune", known(app), dry_run=dry_run):
-        typer.echo(tag)
+    tags = _flow("prune", known(app), dry_run=dry_run)
+    typer.echo("\n".join(tags) or "nothing to remove")
 
 
 def reconcile(app: AnyApp = "") -> None:
@@ -116,6 +116,13 @@ def reconcile(app: AnyApp = "") -> None:
     """
     root = chosen(app)[0].root
     recorded.run(root, "tandem.flows.reconcile", app=app)
+
+
+def _runs(settings: "Settings", environment: str, done: Any) -> str:
+    """What runs now and where it answers."""
+    found = recorded.operations(settings.root).status(settings.app)[0].environments
+    address = next((each.address for each in found if each.environment == environment), None)
+    return f"{done.candidate.tag} runs in {environment}{f' at {address}' if address else ''}"
 
 
 def _flow(name: str, settings: "Settings", **parameters: object) -> Any:

@@ -25,6 +25,7 @@ class Survey:
     test_requirements: tuple[str, ...]
     port: int
     ready: str
+    model_path: str | None = None
     formats: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -41,7 +42,14 @@ def survey(root: Path, name: str = "") -> Survey:
     command, env = _command(root, entry, found, installed, notes)
     test_command, test_requirements = _tests(root, tracked, requirements, installed, files, app, notes)
     if found.model:
-        env[found.model[0]] = _model_value(*found.model, found)
+        variable, value = found.model[0], _model_value(*found.model, found)
+        env[variable] = value
+        if value == "{model}" and re.search(r"PATH|FILE", variable):
+            notes.append(f'{variable} = "{{model}}" seems to be one file of the model: write "{{model}}/" and its name')
+    elif found.folder:
+        notes.append(
+            f'the code reads {found.folder}/ itself: the model\'s files go there ([model] path = "/app/{found.folder}")'
+        )
     else:
         notes.append("no environment variable seems to name the model's path: say in [image] env which one does")
     risky = sorted({file.rpartition(".")[2] for file in found.weights} - {"onnx", "safetensors"})
@@ -51,7 +59,8 @@ def survey(root: Path, name: str = "") -> Survey:
         )
     return Survey(
         app, _branch(root), command, env, requirements, test_command, test_requirements,
-        found.port or 8000, found.ready, tuple(risky), files, tuple(notes),
+        found.port or 8000, found.ready, None if found.model or not found.folder else f"/app/{found.folder}",
+        tuple(risky), files, tuple(notes),
     )  # fmt: skip
 
 
@@ -118,7 +127,11 @@ def _command(
     if entry.kind == "script":
         option = ("--port", "{port}") if found.port_option else ()
         if not (option or env):
-            notes.append(f"{entry.file} seems to choose its port itself: [image] port must be that port")
+            notes.append(
+                f"{entry.file} binds port {found.port} itself: in a release, users wait for the new version's start"
+                if found.port
+                else f"{entry.file} seems to choose its port itself: [image] port must be that port"
+            )
         return ("python", str(entry.file), *option), env
     folder, module = _module(root, entry.file)
     target, factory = f"{module}:{entry.name}", entry.name.endswith("()")

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 SERVE = """
 import http.server, json, os, socket, sys, threading, signal, time
@@ -137,37 +137,6 @@ class Line:
     def ask(self, path: str = "/answer") -> object:
         """What the users get."""
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5).json()
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real Prefect server on SQLite, one a test process."""
-    home = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    env = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
-    }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-    api = f"http://127.0.0.1:{port}/api"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                if httpx.get(f"{api}/health").status_code == 200:
-                    break
-            except httpx.HTTPError:
-                pass
-            assert process.poll() is None and time.monotonic() < deadline, (home / "log").read_text()[-2000:]
-            time.sleep(0.1)
-        with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
-            yield api
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def free_port() -> int:
