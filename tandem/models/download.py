@@ -38,7 +38,7 @@ class Granting(httpx.BaseTransport):
     def __init__(self, origin: str) -> None:
         url = httpx.URL(origin)
         proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
-        self._wire = httpx.HTTPTransport(proxy=proxy)
+        self._wire = httpx.HTTPTransport(proxy=proxy, verify=url.scheme == "https")  # http: no certificates to load
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer to the request with its grant."""

@@ -99,6 +99,6 @@ def test_nothing_can_be_published_where_people_fill_by_hand(place, blob):
 
 
 @pytest.mark.parametrize("pattern", ["../digits", "/etc/*", "", ".", "a//b", "a\\b", ".ssh/*"])
-def test_a_pattern_cannot_leave_the_store(place, pattern):
+def test_a_pattern_cannot_leave_the_store(folder, pattern):
     with pytest.raises(UsageError, match=r"\[model\].name"):
-        list(place.store("modified").versions(pattern))
+        list(folder.store("modified").versions(pattern))

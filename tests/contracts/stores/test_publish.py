@@ -106,16 +106,16 @@ def test_a_file_that_is_longer_or_shorter_than_it_was_said_to_be_is_not_publishe
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "-rf", "a b", "ä", "x" * 101, ".hidden"])
-def test_a_hostile_model_name_is_refused(place, blob, name):
+def test_a_hostile_model_name_is_refused(folder, blob, name):
     with pytest.raises(SettingsError, match=r"\[model\].name"):
-        place.store().publish(name, [blob("w", b"one")], Facts())
+        folder.store().publish(name, [blob("w", b"one")], Facts())
 
 
-def test_a_metric_that_is_no_number_and_a_model_without_files_are_refused(place, blob):
+def test_a_metric_that_is_no_number_and_a_model_without_files_are_refused(folder, blob):
     with pytest.raises(ModelRefused, match="'loss' is nan"):
-        place.store().publish("digits", [blob("w", b"one")], Facts({"loss": float("nan")}))
+        folder.store().publish("digits", [blob("w", b"one")], Facts({"loss": float("nan")}))
     with pytest.raises(ModelRefused, match="without files"):
-        place.store().publish("digits", [], Facts())
+        folder.store().publish("digits", [], Facts())
 
 
 def test_without_permission_the_error_says_so_and_nothing_is_there(place, blob):

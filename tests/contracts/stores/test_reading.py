@@ -46,14 +46,14 @@ def test_a_changed_model_manifest_is_refused(place, blob):
 
 
 @pytest.mark.parametrize("hostile", ["../../w", "/etc/passwd", "a/.wh.b", "a\\b", "a\0b", "", "a//b", "a/./b"])
-def test_a_hostile_model_manifest_is_refused_when_it_is_read(place, hostile):
+def test_a_hostile_model_manifest_is_refused_when_it_is_read(folder, hostile):
     manifest = canonical({"files": [{"name": hostile, "size": 1, "sha256": "0" * 64}], "metrics": {}, "about": {}})
     version = hashlib.sha256(manifest).hexdigest()
-    place.put(f"digits/{version}/manifest.json", manifest)
+    folder.put(f"digits/{version}/manifest.json", manifest)
     listed = [{"version": version, "published": "2030-01-01T00:00:00Z", "by": ""}]
-    place.put("digits/latest.json", canonical({"versions": listed}))
+    folder.put("digits/latest.json", canonical({"versions": listed}))
     with pytest.raises(ModelRefused, match="rename it"):
-        place.store().model("digits", version)
+        folder.store().model("digits", version)
 
 
 def test_a_pointer_that_is_none_is_refused(place):
