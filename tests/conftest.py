@@ -44,3 +44,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a Prefect server runs in one process, under `--dist loadgroup`."""
+    for item in items:
+        part = item.path.relative_to(item.config.rootpath).parts[1]
+        if part in ("cli", "end_to_end", "flows"):
+            item.add_marker(pytest.mark.xdist_group(part))

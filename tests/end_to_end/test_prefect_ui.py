@@ -91,18 +91,18 @@ def test_integrate_and_release_run_from_their_forms(clone: Path, page: Page) -> 
     assert completed(base, run)["name"].startswith("digits ")
     page.goto(f"{base}/runs/flow-run/{run}")
     expect(page.get_by_text("Completed").first).to_be_visible()
-    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_text("Task Runs", exact=True).click()
     for stage in ("check out", "run tests", "fetch model", "build image", "push image", "test image"):
         expect(page.get_by_text(stage, exact=True).first).to_be_visible()
     shoot(page, "integrate")
-    page.get_by_role("tab", name="Artifacts").click()
+    page.get_by_text("Artifacts", exact=True).click()
     expect(page.get_by_text("candidate-digits").first).to_be_visible()
     shoot(page, "artifacts")
 
     run = start_from_its_form(page, base, "release/digits-local")
     completed(base, run)
     page.goto(f"{base}/runs/flow-run/{run}")
-    page.get_by_role("tab", name="Task Runs").click()
+    page.get_by_text("Task Runs", exact=True).click()
     for stage in ("roll out", "verify"):
         expect(page.get_by_text(stage, exact=True).first).to_be_visible()
     shoot(page, "release")

@@ -150,6 +150,7 @@ def line(
 ) -> Iterator[Line]:
     """A line with one commit and one model; mark `more` puts lines into [environments.local] and behind it."""
     monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
+    monkeypatch.setenv("PREFECT_API_URL", server)
     (tmp_path / "deployments" / "tiny").mkdir(parents=True)
     (tmp_path / "code").mkdir()
     port = free_port()
