@@ -1,3 +1,41 @@
-"""The strangers' apps bring tests of their own, which the line runs."""
+"""A clone with Tandem up, for all that a person does there. The strangers' apps bring tests of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 
 collect_ignore = ["strangers"]
+CHECKOUT = Path(__file__).parents[2]
+Tandem = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def tandem() -> Tandem:
+    """Runs the command in a folder, as a person does there; what it printed."""
+
+    def run(root: Path, *words: str) -> str:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TANDEM_"))}
+        command = [str(Path(sys.executable).parent / "tandem"), *words]
+        done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory, tandem: Tandem) -> Iterator[Path]:
+    """A clone of this repository with Tandem up, and a model published."""
+    root = tmp_path_factory.mktemp("clone") / "tandem"
+    subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(root)], check=True)
+    subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
+    try:
+        tandem(root, "up")
+        tandem(root, "publish", "digits", str(root / "model"))
+        yield root
+    finally:
+        tandem(root, "down", "--everything")

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,32 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-CHECKOUT = Path(__file__).parents[2]
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
-
-
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A clone of this repository with Tandem up, and a model published."""
-    root = tmp_path_factory.mktemp("clone") / "tandem"
-    subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(root)], check=True)
-    subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
-    try:
-        tandem(root, "up")
-        tandem(root, "publish", "digits", str(root / "model"))
-        yield root
-    finally:
-        tandem(root, "down", "--everything")
-
-
-def tandem(root: Path, *words: str) -> str:
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TANDEM_"))}
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "tandem"), *words], cwd=root, env=env, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture
@@ -84,7 +57,7 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png")
 
 
-def test_integrate_and_release_run_from_their_forms(clone: Path, page: Page) -> None:
+def test_integrate_and_release_run_from_their_forms(clone: Path, tandem, page: Page) -> None:
     base = httpx.URL(json.loads((clone / ".tandem" / "up.json").read_text())["url"]).copy_with(path="")
     base = str(base).rstrip("/")
     run = start_from_its_form(page, base, "integrate/digits")

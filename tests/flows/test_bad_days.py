@@ -1,6 +1,7 @@
 """Runs that are killed, that meet, that come too late: each ends in a clear state."""
 
 import json
+import shutil
 import subprocess
 import time
 
@@ -10,7 +11,7 @@ from tandem.errors import Refused, ReleaseFailed
 from tandem.flows.approve import approve
 from tandem.flows.backends import target
 from tandem.flows.integrate import integrate
-from tandem.flows.ops import block, status
+from tandem.flows.ops import block, candidates, status
 from tandem.flows.reconcile import reconcile
 from tandem.flows.release import release
 from tandem.records import State
@@ -166,3 +167,33 @@ def test_a_full_disk_ends_in_a_message_and_nothing_half(line, tmp_path) -> None:
     candidate = integrate("tiny")
     assert json.loads((small / "index.json").read_text())["manifests"]
     assert release("tiny", "local").candidate == candidate
+
+
+def test_an_integrate_killed_anywhere_is_repeated_to_the_very_same_image(line) -> None:
+    for seconds in (1.5, 2.5, 3.5):
+        process = line.start("from tandem.flows.integrate import integrate; integrate('tiny')")
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    candidate = integrate("tiny")
+    assert [card.candidate for card in candidates("tiny")] == [candidate]
+    shutil.rmtree(line.root / "registry")
+    assert integrate("tiny") == candidate, "bit for bit, from nothing"
+
+
+def test_a_model_published_during_a_build_waits_for_the_next_one(line) -> None:
+    process = line.start("from tandem.flows.integrate import integrate; integrate('tiny')")
+    first = next(iter(state_of_models(line)))
+    time.sleep(1)
+    second = line.publish()
+    assert process.wait(60) == 0
+    integrate("tiny")
+    assert {card.candidate.pair.model for card in candidates("tiny")} <= {first, second}
+    assert second in {card.candidate.pair.model for card in candidates("tiny")}
+
+
+def state_of_models(line) -> list[str]:
+    pointer = json.loads((line.root / "store" / "answers" / "latest.json").read_text())
+    return [version["version"] for version in pointer["versions"]]
