@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 
@@ -23,7 +22,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    # imported here: the tests that need no server are spared what it costs
+    # imported here: the app's own tests have this file too, and neither of these packages
+    import httpx
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     with (home / "log").open("w") as log:
