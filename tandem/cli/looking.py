@@ -26,7 +26,10 @@ def candidates(app: App, as_json: Json = False) -> None:
     Example: tandem candidates digits --json
     """
     ops = operations(known(app).root)
-    _print(ops.candidates(app), as_json, _candidate)
+    found = ops.candidates(app)
+    _print(found, as_json, _candidate)
+    if not found:
+        typer.echo(f"no candidates yet: 'tandem integrate {app}' makes the first", err=True)
 
 
 def _print(records: Sequence[Any], as_json: bool, lines: Callable[[Any], Iterator[str]]) -> None:

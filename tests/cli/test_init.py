@@ -1,6 +1,7 @@
 """`tandem init` in strangers' repositories: what it writes is right, or says what a person must correct."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -130,3 +131,30 @@ def _words(text: str) -> list[tuple[str, str]]:
     """(key, comment) of every line that has both, in order."""
     found = re.findall(r"^#? ?\[*([\w.]+)\]* ?=? ?.*?(?<=[\w\]\"}]) +# (.*)$", text, re.M)
     return [(key, comment) for key, comment in found if key != "Keys"]
+
+
+HARD_WIRED = """
+import http.server, json
+
+WORDS = json.load(open("models/words.json"))
+http.server.HTTPServer(("", 5001), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+
+
+def test_a_models_folder_that_stands_in_the_code_is_where_the_model_goes(repository, tandem):
+    done = tandem(root := repository({"app.py": HARD_WIRED}), "init")
+    toml = Settings.load("shop", root).toml
+    assert (toml.model.path, toml.image.env, toml.image.port) == ("/app/models", {}, 5001)
+    assert "models/ itself" in done.stdout and "port 5001 itself" in done.stdout
+
+
+def test_requirements_that_are_not_committed_are_found_before_a_build_does(repository, tandem):
+    root = repository({"web.py": FACTORY, "requirements.txt": "flask\ngunicorn\n"})
+    tandem(root, "init")
+    assert "test-requirements.txt: not on trunk yet: commit it" in tandem(root, "check").stdout
+    for words in (
+        ["add", "-A"],
+        ["-c", "user.name=ann", "-c", "user.email=ann@example.org", "commit", "-qm", "Ship it"],
+    ):
+        subprocess.run(["git", "-C", str(root), *words], check=True)
+    assert "test-requirements.txt: there" in tandem(root, "check").stdout

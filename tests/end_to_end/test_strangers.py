@@ -66,7 +66,9 @@ class Stranger:
         return answer.json()
 
     def _git(self, *words: str) -> None:
-        subprocess.run(["git", *words], cwd=self.root, check=True)
+        subprocess.run(
+            ["git", "-c", "user.name=ann", "-c", "user.email=ann@example.org", *words], cwd=self.root, check=True
+        )
 
 
 @pytest.fixture
