@@ -52,3 +52,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         part = item.path.relative_to(item.config.rootpath).parts[1]
         if part in ("cli", "end_to_end", "flows"):
             item.add_marker(pytest.mark.xdist_group(part))
+        if part == "end_to_end":
+            item.add_marker(pytest.mark.timeout(900))  # packages are fetched, suites run
