@@ -75,7 +75,9 @@ class Stranger:
 def stranger(server: str, tmp_path: Path) -> Iterator[Callable[[str], Stranger]]:
     """Makes a repository of one of the apps in `strangers`, with one commit; all it started ends with the test."""
     made = []
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "TANDEM_"))}
+    environ = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "TANDEM_"))
+    }
     environ |= {"PREFECT_API_URL": server, "PREFECT_HOME": str(tmp_path / "prefect")}
 
     def make(app: str) -> Stranger:
