@@ -58,7 +58,7 @@ class ProcessTarget:
 
     def roll_out(self, image: Image, expected: Versioned[State]) -> Iterator[Progress]:
         """Unpack, start aside, see it ready and right, lead users to it, end the old one."""
-        with self.states.unchanged(expected.token):
+        with self.states.held(expected.value):
             pass
         before = reach.recorded(self.folder)["serving"]
         yield Progress(f"unpack {image.digest}", 0, 4)
@@ -71,7 +71,7 @@ class ProcessTarget:
         digest = snapshot.content.get("digest")
         if not isinstance(digest, str):
             yield Progress("nothing ran before: stop what runs")
-            with self.states.unchanged(expected.token):
+            with self.states.held(expected.value):
                 reach.stop(self.folder, keep=False)
             return
         bundle = unpacked(bundles.folder_of(self.folder, digest), digest)
@@ -128,7 +128,7 @@ class ProcessTarget:
             if moved := _moved(status, self.address):
                 yield Progress(moved, 1, 4)
             if self._serves_well(status["current"], bundle.digest, at):
-                with self.states.unchanged(expected.token):
+                with self.states.held(expected.value):
                     pass
                 _wait_for_old(holder)
                 yield Progress(f"{bundle.digest} serves at {at} already", 4, 4)
@@ -158,7 +158,7 @@ class ProcessTarget:
         yield Progress(f"ready after {ready.seconds:.2f} s; asking {len(requests)} requests", 2, 4)
         if wrong := failures(ask_all(place, requests, source)):
             raise ReleaseFailed("; ".join(wrong), "candidate", tail(log))
-        with self.states.unchanged(expected.token):
+        with self.states.held(expected.value):
             _asked(holder, log, "promote")
 
     def _serves_well(self, current: dict[str, Any] | None, digest: str, at: str) -> bool:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -44,6 +44,15 @@ def decode(content: bytes, where: str) -> State:
     )
 
 
+def standing(state: State) -> tuple[str | None, str | None]:
+    """Which release is under way, and which is current: while both stay, a release may go on.
+
+    Blocks and approvals that others record meanwhile are none of its business.
+    """
+    under_way, current = state.under_way, state.current
+    return under_way.release.id if under_way else None, current.id if current else None
+
+
 class FileState:
     """One environment's state in `path`. Beside it lies `path`.lock, held for the moment of a change."""
 
@@ -67,8 +76,7 @@ class FileState:
     @contextmanager
     def unchanged(self, token: str) -> Iterator[None]:
         """Keep everybody else from changing the state meanwhile; StateChanged if its token is another already."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path.with_name(f"{self.path.name}.lock")):
+        with self._lock():
             content = self._content()
             if (_token(content) if content is not None else "") != token:
                 raise StateChanged(
@@ -76,6 +84,21 @@ class FileState:
                     "somebody else released or blocked meanwhile; look with 'tandem status' and try again"
                 )
             yield
+
+    @contextmanager
+    def held(self, expected: State) -> Iterator[None]:
+        """Keep everybody else from changing the state meanwhile; StateChanged if another release stands there."""
+        with self._lock():
+            if standing(self.read().value) != standing(expected):
+                raise StateChanged(
+                    f"{self.app} in {self.environment}: another release began or ended meanwhile ({self.path}): "
+                    "look with 'tandem status' and try again"
+                )
+            yield
+
+    def _lock(self) -> AbstractContextManager[None]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return _locked(self.path.with_name(f"{self.path.name}.lock"))
 
     def _content(self) -> bytes | None:
         try:

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tandem.errors import ReleaseFailed, StateChanged
-from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
+from tandem.records import Block, Image, Progress, Running, Snapshot, State, Versioned
 from tandem.seams import Target
 
 BringIn = Callable[[Image], list[Progress]]
@@ -113,6 +115,25 @@ def test_a_release_that_loses_the_state_while_it_starts_never_reaches_users(
     with pytest.raises(StateChanged):
         list(steps)
     assert (target.running().digests, answer()["version"]) == ((one.digest,), "v1")
+
+
+def test_a_block_recorded_meanwhile_stops_neither_a_release_nor_its_way_back(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    def block(why: str) -> None:
+        state = target.state()
+        new = Block(why, datetime(2026, 1, 1, tzinfo=UTC), "", model="d" * 64)
+        target.record(Versioned(replace(state.value, blocks=(*state.value.blocks, new)), state.token))
+
+    bring_in(make_image("v1"))
+    snapshot, begun = target.snapshot(), target.state()
+    block("before it starts")
+    for progress in target.roll_out(make_image("v2"), begun):
+        block(progress.message)
+    assert answer()["version"] == "v2"
+    for progress in target.restore(snapshot, begun):
+        block(progress.message)
+    assert answer()["version"] == "v1"
 
 
 def test_a_snapshot_brings_back_what_ran_as_often_as_it_is_asked_to(
