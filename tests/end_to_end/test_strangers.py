@@ -114,8 +114,6 @@ def test_a_flask_factory_in_a_sub_package_with_unlocked_requirements(stranger: C
     assert f"runs {first} at {shop.address}" in status and "too many apples" in status
     listed = shop.tandem("candidates", "flask-factory")
     assert listed.index(second) < listed.index(first) and "runs in local" in listed
-    assert "nothing to release" in shop.tandem("release", "flask-factory", "local")
-    assert shop.tandem("prune", "flask-factory", "--dry-run") == "nothing to remove\n"
 
 
 def test_a_fastapi_app(stranger: Callable[[str], Stranger]) -> None:
@@ -132,7 +130,6 @@ def test_a_fastapi_app(stranger: Callable[[str], Stranger]) -> None:
     assert rain.tandem("rollback", "fastapi-app", "local").startswith(first)
     assert rain.ask("/rain/Bergen")["chance"] == 0.9
     assert "unblocked" in rain.tandem("unblock", "fastapi-app", "local", second, "--why", "it did rain")
-    assert rain.tandem("release", "fastapi-app", "local").startswith(second)
 
 
 def test_one_file_that_is_started_as_python_app_py_on_a_port_of_its_own(stranger: Callable[[str], Stranger]) -> None:
@@ -154,3 +151,4 @@ def test_one_file_that_is_started_as_python_app_py_on_a_port_of_its_own(stranger
     assert greeter.ship() == second
     assert greeter.ask("/no")["release"] == "second"
     assert greeter.tandem("rollback", "plain-script", "local").startswith(first)
+    assert greeter.tandem("prune", "plain-script", "--dry-run") == "nothing to remove\n"
