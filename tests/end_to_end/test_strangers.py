@@ -145,7 +145,7 @@ def test_one_file_that_is_started_as_python_app_py_on_a_port_of_its_own(stranger
     greeter.commit("Second", ("app.py", '"first"', '"second"'))
     second = greeter.tandem("integrate", "plain-script").split()[0]
     greeter.tandem("block", "plain-script", "local", second, "--why", "not on a Friday")
-    assert greeter.tandem("release", "plain-script", "local") == "nothing to release\n"
+    assert greeter.tandem("release", "plain-script", "local").startswith("nothing")
     assert "not on a Friday" in greeter.tandem("status")
     greeter.tandem("unblock", "plain-script", "local", second, "--why", "it is Monday")
     assert greeter.ship() == second
