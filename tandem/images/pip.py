@@ -1,7 +1,8 @@
 """pip as a program: wheels for the image's platform, and nothing of an index's secrets in what is shown.
 
-The user's own pip.conf, netrc and PIP_* variables are pip's to read: that is how a private index works. Options of
-a requirements file reach pip in a file that only its owner reads, never by argv.
+The user's own pip.conf, netrc and PIP_* variables are pip's to read: that is how a private index works. No other
+secret of this process is in pip's environment, and only options may still hold a ${PIP_…} for pip to fill in. Options
+of a requirements file reach pip in a file that only its owner reads, never by argv.
 """
 
 import os
@@ -9,13 +10,16 @@ import re
 import sys
 from pathlib import Path
 
-from tandem import run
+from tandem import pip_environment, run
 from tandem.errors import BuildFailed, TandemError, Unreachable
 from tandem.images.interpreter import Interpreter
 from tandem.images.requirements import Line, Requirements
 
 TIME_LIMIT = 1800.0
 WHEELS = ("--only-binary=:all:", "--no-input", "--progress-bar=off", "--disable-pip-version-check", "--quiet")
+
+# What pip and its Python need beside its own settings; nothing here is secret.
+PLAIN = frozenset(("PATH", "LANG", "TZ", "HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_CONFIG_DIRS", "LD_LIBRARY_PATH"))
 
 # What a pip.conf or the environment may say for another purpose, and what would send wheels elsewhere.
 OURS = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_COLOR": "1", "PYTHONWARNINGS": "ignore"}
@@ -42,9 +46,8 @@ def download(lines: tuple[Line, ...], requirements: Requirements, interpreter: I
     folder = scratch / "wheels"
     folder.mkdir()
     if lines:
-        written = [*requirements.options, *(line.text for line in lines)]
         hashed = ("--require-hashes", "--no-deps", "--dest", str(folder))
-        _pip(("download", *WHEELS, *hashed, *_platform(interpreter)), written, [], interpreter, scratch)
+        _pip(("download", *WHEELS, *hashed, *_platform(interpreter)), requirements, lines, (), interpreter, scratch)
     return folder
 
 
@@ -52,9 +55,8 @@ def report(lines: tuple[Line, ...], requirements: Requirements, interpreter: Int
     """What pip would install there for unlocked lines: its installation report, JSON. Raises as `download`."""
     file = scratch / "report.json"
     where = ("--ignore-installed", "--dry-run", "--report", str(file), "--target", str(scratch / "target"))
-    constraints = [line.text for line in requirements.constraining(interpreter)]
-    written = [*requirements.options, *(line.text for line in lines)]
-    _pip(("install", *WHEELS, *where, *_platform(interpreter)), written, constraints, interpreter, scratch)
+    bounds = requirements.constraining(interpreter)
+    _pip(("install", *WHEELS, *where, *_platform(interpreter)), requirements, lines, bounds, interpreter, scratch)
     return file.read_text(encoding="utf-8")
 
 
@@ -67,19 +69,37 @@ def _platform(interpreter: Interpreter) -> tuple[str, ...]:
 
 
 def _pip(
-    arguments: tuple[str, ...], lines: list[str], constraints: list[str], for_: Interpreter, scratch: Path
+    arguments: tuple[str, ...],
+    requirements: Requirements,
+    lines: tuple[Line, ...],
+    constraints: tuple[Line, ...],
+    for_: Interpreter,
+    scratch: Path,
 ) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in NOT_OURS} | OURS
     file, bounds = scratch / "requirements.txt", scratch / "constraints.txt"
-    file.write_text("\n".join(lines), encoding="utf-8")
-    bounds.write_text("\n".join(constraints), encoding="utf-8")
+    file.write_text("\n".join((*requirements.options, *map(_plain, lines))), encoding="utf-8")
+    bounds.write_text("\n".join(map(_plain, constraints)), encoding="utf-8")
     argv = (sys.executable, "-m", "pip", *arguments, "--requirement", str(file), "--constraint", str(bounds))
     log = scratch / "pip.log"  # only there does pip say why an address of an index gave nothing
-    finished = run.run(run.Command((*argv, "--log", str(log)), environment, cwd=str(scratch), time_limit=TIME_LIMIT))
+    finished = run.run(run.Command((*argv, "--log", str(log)), _environment(), cwd=str(scratch), time_limit=TIME_LIMIT))
     if finished.code or finished.timed_out:
         said = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
         unfetched = [line.partition(" ")[2] for line in said if "Could not fetch URL" in line]
         raise _failure(finished, "\n".join((*unfetched[-3:], finished.output)), for_)
+
+
+def _environment() -> dict[str, str]:
+    plain = {name: value for name, value in os.environ.items() if name in PLAIN or name.startswith("LC_")}
+    own = {name: value for name, value in pip_environment.passed(os.environ).items() if name not in NOT_OURS}
+    return plain | own | OURS
+
+
+def _plain(line: Line) -> str:
+    """The line's text. A package's own metadata may name an address too, and pip would put variables into that."""
+    if "${" in line.text:
+        name, where = line.requirement.name, line.where
+        raise BuildFailed(f"{name} ({where}): a variable in its address or version: choose a version without it")
+    return line.text
 
 
 def _failure(finished: run.Finished, said: str, interpreter: Interpreter) -> TandemError:

@@ -23,6 +23,8 @@ PASSED_ON_FLAGS = {"--no-index", "--pre", "--prefer-binary"}
 WITHOUT_MEANING = {"--no-binary", "--only-binary", "--config-settings", "--global-option"}  # wheels are all we take
 BUILD_IT = "build its wheel, commit it or put it on your index, and name it by --find-links FOLDER and NAME==VERSION"
 
+SET_IT = "Set what pip needs there as PIP_… (PIP_INDEX_URL, say), in pip.conf, or in .netrc"
+
 
 @dataclass(frozen=True)
 class Line:
@@ -105,8 +107,24 @@ def _read(file: Path, root: Path, above: tuple[Path, ...]) -> Requirements:
         raise BuildFailed(f"{name} is not UTF-8: save it as UTF-8") from None
     found = Requirements()
     for number, line in _joined(text):
+        _check_variables(line, f"{name}:{number}")
         found = _with(found, line, f"{name}:{number}", file.parent, root, (*above, real))
     return found
+
+
+def _check_variables(line: str, where: str) -> None:
+    """Refuse every ${…} but that of pip's own settings: an address may lead anywhere, and take a secret there."""
+    for name in re.findall(r"\$\{([^}]*\}?)", line):
+        shown = f"{where}: ${{{name}"
+        if not re.fullmatch(r"PIP_[A-Z0-9_]+\}", name):
+            raise BuildFailed(
+                f"{shown} is not put in: only variables named PIP_… are, as a commit could send any other anywhere. "
+                f"{SET_IT}"
+            )
+        if name.removesuffix("}") not in os.environ:
+            raise BuildFailed(f"{shown} is not set where Tandem runs. {SET_IT}")
+        if not line.startswith("-") and re.search(r"@|://", line):
+            raise BuildFailed(f"{shown} in the address of a wheel would stand in the image: use .netrc, or an index")
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -167,15 +185,19 @@ def _sum(one: Requirements, other: Requirements) -> Requirements:
 
 def _line(line: str, where: str) -> Line:
     text, *options = re.split(r"\s+(?=--?[a-z])", line)
-    text = re.sub(r"\$\{([A-Z0-9_]+)\}", lambda match: os.environ.get(match[1], match[0]), text)
+    filled = re.sub(r"\$\{(PIP_[A-Z0-9_]+)\}", lambda match: os.environ[match[1]], text)
     try:
-        requirement = Requirement(text)
+        requirement = Requirement(filled)
     except InvalidRequirement as error:
+        if filled != text:
+            raise BuildFailed(f"{where}: {text}: no requirement once its variables are put in: correct them") from None
         if re.match(r"(git|hg|svn|bzr)\+", text):
             raise BuildFailed(f"{where}: a version control address is no wheel: {BUILD_IT}") from None
         if re.match(r"(\.|/|file:)", text) or text.endswith(".whl"):
             raise BuildFailed(f"{where}: {text}: a path is not on an index: {BUILD_IT}") from None
         raise BuildFailed(f"{where}: no requirement: {error}".splitlines()[0]) from None
+    if requirement.url and filled != text:
+        raise BuildFailed(f"{where}: {text}: an address from a variable would stand in the image: use an index")
     address = urlsplit(requirement.url or "")
     if requirement.url and (address.scheme not in {"https", "http"} or not address.path.endswith(".whl")):
         raise BuildFailed(f"{where}: {requirement.name}: its address is not a wheel's: {BUILD_IT}")

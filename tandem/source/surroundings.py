@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tandem import pip_environment
+
 BASIC = ("PATH", "LANG", "TZ")
-INSTALLING = (
-    *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "XDG_CONFIG_HOME", "NETRC"),
-)
 
 
 def basic(surroundings: Mapping[str, str], venv: Path) -> dict[str, str]:
@@ -32,8 +30,7 @@ def for_tests(
 
 def for_pip(surroundings: Mapping[str, str], venv: Path, temporary: str, cache: Path) -> dict[str, str]:
     """pip's environment: the user's own settings for it (PIP_*, its files below HOME), proxies, certificates."""
-    names = [name for name in surroundings if name in INSTALLING or name.startswith("PIP_")]
-    passed = {name: surroundings[name] for name in names}
+    passed = pip_environment.passed(surroundings)
     own = {"HOME": surroundings.get("HOME", "/"), "TMPDIR": temporary, "PIP_CACHE_DIR": str(cache)}
     for name in ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_USER", "PIP_REQUIRE_VIRTUALENV", "PIP_PYTHON"):
         passed.pop(name, None)  # they would lead pip out of the virtual environment

@@ -82,8 +82,8 @@ def test_an_index_that_does_not_answer_is_worth_another_try_and_its_password_is_
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("INDEX_TOKEN", PASSWORD)
-    lines = f"--index-url http://${{INDEX_TOKEN}}@127.0.0.1:9/simple\nhello==1.0 --hash=sha256:{'0' * 64}\n"
+    monkeypatch.setenv("PIP_INDEX_TOKEN", PASSWORD)
+    lines = f"--index-url http://${{PIP_INDEX_TOKEN}}@127.0.0.1:9/simple\nhello==1.0 --hash=sha256:{'0' * 64}\n"
     with pytest.raises(Unreachable, match="the package index did not answer") as failed:
         build(source({"app.py": "", "requirements.txt": lines}), settings(requirements="requirements.txt"))
     assert PASSWORD not in str(failed.value)

@@ -80,9 +80,23 @@ def test_an_unlocked_file_is_unlocked_and_a_half_locked_one_is_refused_by_name(t
         ("-r https://example.org/r.txt", "commit the file"),
         ("flask ==", "no requirement"),
         ("--target=/", "--target"),
+        ("--index-url https://${HOME}@example.org/simple", r"\$\{HOME\} is not put in.*PIP_INDEX_URL.*netrc"),
+        ("-f https://example.org/${http_proxy}", r"\$\{http_proxy\} is not put in"),
+        ("-f https://example.org/${HO\\\nME}", "is not put in"),
+        ("-r ${HOME}", r"\$\{HOME\} is not put in"),
+        ("flask==${HOME}", r"\$\{HOME\} is not put in"),
+        ("-i https://${PIP_NOT_SET_HERE}@example.org", r"\$\{PIP_NOT_SET_HERE\} is not set"),
+        ("x @ https://example.org/${PIP_TOLD}/x-1.0-py3-none-any.whl", "would stand in the image"),
+        ("https://example.org/${PIP_TOLD}/x-1.0-py3-none-any.whl", "would stand in the image"),
+        ("${PIP_ADDRESS}", "would stand in the image"),
+        ("flask==${PIP_TOLD}=", "no requirement"),
     ],
 )
-def test_what_cannot_be_in_an_image_is_refused_with_its_line(tmp_path: Path, line: str, says: str) -> None:
+def test_what_cannot_be_in_an_image_is_refused_with_its_line(
+    tmp_path: Path, line: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_TOLD", "secret==")
+    monkeypatch.setenv("PIP_ADDRESS", "x @ https://example.org/secret/x-1.0-py3-none-any.whl")
     with pytest.raises(BuildFailed, match=says) as failed:
         parsed(tmp_path, f"flask\n{line}\n")
     assert "requirements.txt" in str(failed.value) or "outside.txt" in str(failed.value)
