@@ -16,3 +16,10 @@ def main() -> None:
             print(f"The app's last lines:\n{error.log.rstrip()}", file=sys.stderr)
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(2 if isinstance(error, UsageError) else 1)
+    except RuntimeError as error:
+        if "ephemeral" not in str(error):
+            raise
+        said = str(error).strip().splitlines()[0][:300]
+        remedy = "is the machine very busy? Try again, or start a lasting one with 'tandem up'"
+        print(f"Unreachable: Prefect's temporary server did not start: {said} ({remedy})", file=sys.stderr)
+        sys.exit(1)

@@ -63,6 +63,7 @@ def prepare(root: Path, environ: MutableMapping[str, str] | None = None) -> Serv
         environ.setdefault("PREFECT_HOME", str(home(root)))
         home(root).mkdir(parents=True, exist_ok=True)
     if found is None:
+        environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")  # 20 s: too few on a busy machine
         environ.update(LEASES, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true", PREFECT_SERVER_LOGGING_LEVEL="ERROR")
     else:
         environ["PREFECT_API_URL"] = found.url
