@@ -253,7 +253,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Running:
-    """What runs, as the platform says: image digests (one, when all is well), and the address users use."""
+    """What runs, as the platform says: image digests (one, when all is well), and the address users use.
+
+    What crashed and is to be started again counts as running; `restarts` says how often that was since its start.
+    """
 
     digests: tuple[str, ...]
     address: str | None
+    restarts: int = 0

@@ -18,6 +18,7 @@ from tandem.targets.unpack import Bundle, unpack, unpacked
 from tandem.targets.verify import ask_all, failures, wait_ready
 from tandem.targets.wire import Connection
 
+STEADY = 0.5  # seconds after the switch that a new version is looked at: what kills it is often its first user
 GONE_LIMIT = 45.0  # seconds for an old version to end; its holder kills it after 30
 
 
@@ -57,13 +58,13 @@ class ProcessTarget:
         return Snapshot({"digest": digest} if digest else {})
 
     def roll_out(self, image: Image, expected: Versioned[State]) -> Iterator[Progress]:
-        """Unpack, start aside, see it ready and right, lead users to it, end the old one."""
+        """Unpack, start aside, see it ready and right, lead users to it, end the old one, see the new one stay."""
         with self.states.held(expected.value):
             pass
         before = reach.recorded(self.folder)["serving"]
         yield Progress(f"unpack {image.digest}", 0, 4)
         bundle = unpack(image, self.folder / "images", self.home / "cache" / "layers")
-        yield from self._bring_in(bundle, expected, (*self.verify.request, *self.extra))
+        yield from self._bring_in(bundle, expected, (*self.verify.request, *self.extra), STEADY)
         bundles.prune(self.home, self.folder, self.state().value, {before, bundle.digest})
 
     def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
@@ -83,16 +84,21 @@ class ProcessTarget:
             raise ReleaseFailed(f"bringing back {digest}: {failure.reason}", "environment", failure.log) from failure
 
     def running(self) -> Running:
-        """What the holder says, or what a killed holder left running."""
+        """What the holder says, or what a killed holder left running.
+
+        A current version that crashed is told of too: it is meant to run, and its address shows that it does not.
+        """
         if connection := reach.connect(self.folder):
             with connection:
                 status = connection.ask("status")
             versions = [version for version in (status["current"], *status["old"]) if version]
-            alive = [version["digest"] for version in versions if version["state"] in ("running", "ending")]
-            return Running(tuple(dict.fromkeys(alive)), _url(status["address"]) if versions else None)
+            digests = tuple(dict.fromkeys(version["digest"] for version in versions))
+            current = status["current"]
+            return Running(digests, _url(status["address"]) if versions else None, _restarts(current) if current else 0)
         record = reach.recorded(self.folder)
-        left = tuple(app["digest"] for app in record["apps"] if living(Path(app["life"])))
-        return Running(left, _url(record["address"]) if left else None)
+        left = [app for app in record["apps"] if living(Path(app["life"]))]
+        restarts = max((app["restarts"] for app in left), default=0)
+        return Running(tuple(app["digest"] for app in left), _url(record["address"]) if left else None, restarts)
 
     def log(self, lines: int = 50) -> str:
         """The last lines of what serves, or else of what was started last."""
@@ -120,7 +126,7 @@ class ProcessTarget:
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     def _bring_in(
-        self, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
+        self, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...], steady: float = 0.0
     ) -> Iterator[Progress]:
         with reach.holder(self.folder, self.address) as holder:
             status = holder.ask("status")
@@ -140,7 +146,11 @@ class ProcessTarget:
                     holder.ask("drop")
                 raise
             yield Progress(f"users reach it at {at}; the old one finishes what it took", 3, 4)
+            if steady:
+                _see_it_stay(holder, steady, bundles.log_of(self.folder, bundle.digest))
             _wait_for_old(holder)
+            if steady:
+                _see_it_stay(holder, 0.0, bundles.log_of(self.folder, bundle.digest))
             yield Progress(f"only {bundle.digest} serves at {at}", 4, 4)
 
     def _try_and_promote(
@@ -177,6 +187,26 @@ def _wait_for_old(holder: Connection) -> None:
         time.sleep(0.02)
 
 
+def _see_it_stay(holder: Connection, seconds: float, log: Path) -> None:
+    """Look at what serves for so long; ReleaseFailed as soon as it has ended once since it was started."""
+    until = time.monotonic() + seconds
+    while True:
+        current = holder.ask("status")["current"]
+        if current is None or _restarts(current):
+            why = _ended(current["exit"]) if current else "the app was stopped by somebody else"
+            raise ReleaseFailed(
+                f"{why} just after users were led to it", "candidate" if current else "environment", tail(log)
+            )
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.02)
+
+
+def _restarts(version: dict[str, Any]) -> int:
+    """How often it was started again; one that has just died is counted before its holder has seen that."""
+    return max(int(version["restarts"]), 0 if version["state"] in ("running", "ending") else 1)
+
+
 def _asked(holder: Connection, log: Path, do: str, **details: object) -> dict[str, Any]:
     answer = holder.ask(do, **details)
     if "error" in answer:
@@ -189,7 +219,10 @@ def _dead(version: dict[str, Any] | None) -> str | None:
         return "the holder knows nothing of it"
     if version["state"] == "running":
         return None
-    code = version["exit"]
+    return _ended(version["exit"])
+
+
+def _ended(code: int | None) -> str:
     if code is not None and code < 0:
         return f"the app was ended by {signal.Signals(-code).name}"
     return f"the app ended (exit code {code})"

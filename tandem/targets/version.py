@@ -60,6 +60,7 @@ class Version:
                 lost()
                 return
             self.crashes = 1 if time.monotonic() - self.began > STEADY else self.crashes + 1
+            self.restarts += 1
             lost()
             if self.ending.wait(min(0.05 * 2**self.crashes, LONGEST)):
                 return
@@ -67,7 +68,6 @@ class Version:
                 if self.ending.is_set():
                     return
                 self._start()
-                self.restarts += 1
             lost()
 
     @property
@@ -102,7 +102,7 @@ class Version:
             "state": self.state,
             "since": self.since,
             "restarts": self.restarts,
-            "exit": self.exit,
+            "exit": self.process.poll() if self.exit is None else self.exit,
             "log": self.program.log,
             "kind": self.program.kind,
             "steered": self.lane is not None,

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tandem.errors import ReleaseFailed
 from tandem.records import Image, Progress, Running
 from tandem.targets import reach
 from tandem.targets.launch import living
@@ -103,12 +104,14 @@ def test_an_app_that_is_killed_is_started_again_and_its_users_wait(
     current = status(process)["current"]
     assert isinstance(current, dict)
     assert (current["restarts"], current["exit"]) == (1, -signal.SIGKILL)
+    assert process.running().restarts == 1
 
 
 def test_an_app_that_crashes_again_and_again_is_reported(
     process: ProcessTarget, make_image: Callable[..., Image], bring_in: BringIn
 ) -> None:
-    bring_in(make_image("v1"))
+    image = make_image("v1")
+    bring_in(image)
     address = process.running().address
 
     def crashed() -> bool:
@@ -117,6 +120,26 @@ def test_an_app_that_crashes_again_and_again_is_reported(
         return status(process)["current"]["state"] == "crash looping"  # type: ignore[index]
 
     within(10, crashed)
+    running = process.running()  # it is meant to run: asking it shows whose fault it is that it does not
+    assert (running.digests, running.address) == ((image.digest,), address)
+    assert running.restarts >= 3
+
+
+@pytest.mark.parametrize("earlier", [(), ("v1",)])
+def test_a_version_that_its_first_user_kills_is_to_blame(
+    process: ProcessTarget, make_image: Callable[..., Image], bring_in: BringIn, earlier: tuple[str, ...]
+) -> None:
+    for version in earlier:
+        bring_in(make_image(version))
+    steps = process.roll_out(make_image("v2"), process.state())
+    while "users reach it" not in next(steps).message:
+        pass
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(f"{process.running().address}/crash", trust_env=False, timeout=5)
+    with pytest.raises(ReleaseFailed, match=r"ended \(exit code 7\) just after users were led to it") as failed:
+        list(steps)
+    assert failed.value.fault == "candidate"
+    assert "version v2 starts" in failed.value.log
 
 
 @pytest.mark.parametrize("command", [("python", "app.py", "{listen}"), ("python", "app.py", "{port}")])
