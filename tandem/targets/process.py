@@ -1,7 +1,5 @@
 """`process:`: an environment on this machine, behind one address, held by a small process of its own."""
 
-import signal
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +17,6 @@ from tandem.targets.verify import ask_all, failures, wait_ready
 from tandem.targets.wire import Connection
 
 STEADY = 0.5  # seconds after the switch that a new version is looked at: what kills it is often its first user
-GONE_LIMIT = 45.0  # seconds for an old version to end; its holder kills it after 30
 
 
 class ProcessTarget:
@@ -77,7 +74,8 @@ class ProcessTarget:
             return
         bundle = unpacked(bundles.folder_of(self.folder, digest), digest)
         if bundle is None:
-            raise ReleaseFailed(f"{digest} is not unpacked in {self.folder} any more: release it again", "environment")
+            yield self._left_serving(digest, expected)
+            return
         try:
             yield from self._bring_in(bundle, expected, ())
         except ReleaseFailed as failure:
@@ -94,7 +92,9 @@ class ProcessTarget:
             versions = [version for version in (status["current"], *status["old"]) if version]
             digests = tuple(dict.fromkeys(version["digest"] for version in versions))
             current = status["current"]
-            return Running(digests, _url(status["address"]) if versions else None, _restarts(current) if current else 0)
+            return Running(
+                digests, _url(status["address"]) if versions else None, reach.restarts(current) if current else 0
+            )
         record = reach.recorded(self.folder)
         left = [app for app in record["apps"] if living(Path(app["life"]))]
         restarts = max((app["restarts"] for app in left), default=0)
@@ -134,10 +134,7 @@ class ProcessTarget:
             if moved := _moved(status, self.address):
                 yield Progress(moved, 1, 4)
             if self._serves_well(status["current"], bundle.digest, at):
-                with self.states.held(expected.value):
-                    pass
-                _wait_for_old(holder)
-                yield Progress(f"{bundle.digest} serves at {at} already", 4, 4)
+                yield self._left_alone(holder, bundle.digest, expected, at)
                 return
             try:
                 yield from self._try_and_promote(holder, bundle, expected, requests)
@@ -147,11 +144,33 @@ class ProcessTarget:
                 raise
             yield Progress(f"users reach it at {at}; the old one finishes what it took", 3, 4)
             if steady:
-                _see_it_stay(holder, steady, bundles.log_of(self.folder, bundle.digest))
-            _wait_for_old(holder)
+                reach.see_it_stay(holder, steady, bundles.log_of(self.folder, bundle.digest))
+            reach.wait_for_old(holder)
             if steady:
-                _see_it_stay(holder, 0.0, bundles.log_of(self.folder, bundle.digest))
+                reach.see_it_stay(holder, 0.0, bundles.log_of(self.folder, bundle.digest))
             yield Progress(f"only {bundle.digest} serves at {at}", 4, 4)
+
+    def _left_alone(self, holder: Connection, digest: str, expected: Versioned[State], at: str) -> Progress:
+        with self.states.held(expected.value):
+            pass
+        reach.wait_for_old(holder)
+        return Progress(f"{digest} serves at {at} already", 4, 4)
+
+    def _left_serving(self, digest: str, expected: Versioned[State]) -> Progress:
+        """What has no bundle any more cannot be started; it need not be where it serves."""
+        serves = "nothing serves now"
+        if connection := reach.connect(self.folder):
+            with connection:
+                status = connection.ask("status")
+                current, at = status["current"], _url(status["address"])
+                if self._serves_well(current, digest, at):
+                    return self._left_alone(connection, digest, expected, at)
+                serves = f"{current['digest']} ({current['state']}) is what users reach now" if current else serves
+        raise ReleaseFailed(
+            f"{digest} is not unpacked in {self.folder} any more and cannot be started: {serves}; 'tandem release' "
+            "brings in the newest candidate",
+            "environment",
+        )
 
     def _try_and_promote(
         self, holder: Connection, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
@@ -178,35 +197,6 @@ class ProcessTarget:
         return wait_ready(at, soon).failure is None
 
 
-def _wait_for_old(holder: Connection) -> None:
-    deadline = time.monotonic() + GONE_LIMIT
-    while old := holder.ask("status")["old"]:
-        if time.monotonic() > deadline:
-            pids = ", ".join(str(version["pid"]) for version in old)
-            raise ReleaseFailed(f"the old version (process {pids}) does not end: kill it", "environment")
-        time.sleep(0.02)
-
-
-def _see_it_stay(holder: Connection, seconds: float, log: Path) -> None:
-    """Look at what serves for so long; ReleaseFailed as soon as it has ended once since it was started."""
-    until = time.monotonic() + seconds
-    while True:
-        current = holder.ask("status")["current"]
-        if current is None or _restarts(current):
-            why = _ended(current["exit"]) if current else "the app was stopped by somebody else"
-            raise ReleaseFailed(
-                f"{why} just after users were led to it", "candidate" if current else "environment", tail(log)
-            )
-        if time.monotonic() >= until:
-            return
-        time.sleep(0.02)
-
-
-def _restarts(version: dict[str, Any]) -> int:
-    """How often it was started again; one that has just died is counted before its holder has seen that."""
-    return max(int(version["restarts"]), 0 if version["state"] in ("running", "ending") else 1)
-
-
 def _asked(holder: Connection, log: Path, do: str, **details: object) -> dict[str, Any]:
     answer = holder.ask(do, **details)
     if "error" in answer:
@@ -219,13 +209,7 @@ def _dead(version: dict[str, Any] | None) -> str | None:
         return "the holder knows nothing of it"
     if version["state"] == "running":
         return None
-    return _ended(version["exit"])
-
-
-def _ended(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"the app was ended by {signal.Signals(-code).name}"
-    return f"the app ended (exit code {code})"
+    return reach.ended(version["exit"])
 
 
 def _url(address: list[Any]) -> str:

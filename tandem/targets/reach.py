@@ -1,7 +1,8 @@
-"""From a flow to its environment's holder: find it, start it, stop it."""
+"""From a flow to its environment's holder: find it, start it, wait for it, stop it."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from tandem.targets.launch import living, tail
 from tandem.targets.wire import Connection, socket_path
 
 START_LIMIT = 60.0  # seconds; ending what a killed holder left behind is part of a start
+GONE_LIMIT = 45.0  # seconds for an old version to end; its holder kills it after 30
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")  # to the holder; nothing secret
 
 
@@ -78,6 +80,43 @@ def stop(folder: Path, keep: bool) -> None:
         new = folder / "holder.json.new"
         new.write_text(json.dumps(record))
         new.replace(folder / "holder.json")
+
+
+def wait_for_old(holder: Connection) -> None:
+    """Until only the current version lives; ReleaseFailed, naming the process, where another does not end."""
+    deadline = time.monotonic() + GONE_LIMIT
+    while old := holder.ask("status")["old"]:
+        if time.monotonic() > deadline:
+            pids = ", ".join(str(version["pid"]) for version in old)
+            raise ReleaseFailed(f"the old version (process {pids}) does not end: kill it", "environment")
+        time.sleep(0.02)
+
+
+def see_it_stay(holder: Connection, seconds: float, log: Path) -> None:
+    """Look at what serves for so long; ReleaseFailed as soon as it has ended once since it was started."""
+    until = time.monotonic() + seconds
+    while True:
+        current = holder.ask("status")["current"]
+        if current is None or restarts(current):
+            why = ended(current["exit"]) if current else "the app was stopped by somebody else"
+            raise ReleaseFailed(
+                f"{why} just after users were led to it", "candidate" if current else "environment", tail(log)
+            )
+        if time.monotonic() >= until:
+            return
+        time.sleep(0.02)
+
+
+def restarts(version: dict[str, Any]) -> int:
+    """How often it was started again; one that has just died is counted before its holder has seen that."""
+    return max(int(version["restarts"]), 0 if version["state"] in ("running", "ending") else 1)
+
+
+def ended(code: int | None) -> str:
+    """How an app ended, of its exit code (below zero: a signal's number), in words."""
+    if code is not None and code < 0:
+        return f"the app was ended by {signal.Signals(-code).name}"
+    return f"the app ended (exit code {code})"
 
 
 def _start(folder: Path, address: str) -> Connection:
