@@ -8,7 +8,7 @@ from tandem.settings import Settings
 from tandem.targets import transitions
 from tandem.targets.advance import advance
 
-from . import backends, ingredients, stages
+from . import backends, cards, ingredients, stages
 from .backends import AppName, EnvironmentName
 from .release import release
 
@@ -40,6 +40,7 @@ def approve(
     if wanted.candidate is None or wanted.candidate.digest != chosen.candidate.digest:
         instead = wanted.candidate.tag if wanted.candidate else wanted.why
         raise Refused(f"{chosen.candidate.tag} is superseded in {environment}: {instead}")
+    cards.name_run(f"{app} to {environment}: {chosen.candidate.tag}")
     approval = Approval(chosen.candidate.digest, by or "unknown", verified=False, at=stages.now(), note=note)
     advance(target, state, lambda s: transitions.approved(s, approval))
     get_run_logger().info("%s approved for %s by %s (unverified)", chosen.candidate.tag, environment, approval.by)

@@ -63,12 +63,18 @@ def tests(settings: Settings, report: SuiteReport) -> None:
     """The test table: slowest and failed first."""
     cases = sorted(report.cases, key=lambda case: (case.outcome == "passed", -case.seconds))
     table = [{"test": c.name, "outcome": c.outcome, "seconds": round(c.seconds, 3), "why": c.message} for c in cases]
-    if table:
-        create_table_artifact(key=key(f"tests-{settings.app}"), table=table, description="The app's own tests")
+    counts = [{"test": report.command, "outcome": str(report.counts or "by its exit code"), "seconds": report.seconds}]
+    create_table_artifact(key=key(f"tests-{settings.app}"), table=table or counts, description="The app's own tests")
 
 
 def release_notes(
-    settings: Settings, environment: str, state: State, new: Candidate, commits: Sequence[Commit], model: Model | None
+    settings: Settings,
+    environment: str,
+    state: State,
+    new: Candidate,
+    commits: Sequence[Commit],
+    model: Model | None,
+    running: Model | None,
 ) -> str:
     """What goes in, against what ran before: its commits and its model; the Markdown is given back."""
     before = state.current.candidate.pair if state.current else None
@@ -78,8 +84,10 @@ def release_notes(
         lines.append(
             "- no new commits" if before and before.commit == new.pair.commit else f"- commit {new.pair.commit[:12]}"
         )
-    if before is None or before.model != new.pair.model:
-        lines.append(f"- model `{new.pair.model[:12]}` ({escape(metrics(model))})")
+    lines.append(f"- model `{new.pair.model[:12]}` ({escape(metrics(model))})")
+    if before is not None:
+        same = "the same" if before.model == new.pair.model else f"`{before.model[:12]}` ({escape(metrics(running))})"
+        lines.append(f"- the model that runs now: {same}")
     lines += ["", f"Before: `{before.tag}`." if before else "Before: nothing ran here."]
     notes = "\n".join(lines)
     _publish(f"release-{settings.app}-{environment}", f"Release notes of {new.tag}", notes)

@@ -1,10 +1,10 @@
 """What may be put together: commits and models, newest first, and the recipe; and which candidates there are."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tandem.errors import ModelNotFound, ModelRefused, Refused
+from tandem.errors import ModelError, ModelNotFound, ModelRefused, Refused
 from tandem.images import base_identity
 from tandem.models import meets
 from tandem.records import Candidate, Commit, Model, Pair, State
@@ -76,6 +76,17 @@ def models(settings: Settings, states: Iterable[State]) -> list[str]:
     return found
 
 
+def all_models(settings: Settings) -> list[str]:
+    """Every version in the store, newest first, as far back as a choice looks."""
+    return [model.version for model in islice(backends.store(settings).versions(settings.toml.model.name), MODELS)]
+
+
+def wanted_tags(settings: Settings, states: Sequence[State]) -> set[str]:
+    """The tags of what the environments want."""
+    facts = commits(settings), models(settings, states), recipe(settings)
+    return {pair.tag for state in states if (pair := choose.wanted(*facts, state))}
+
+
 def commits(settings: Settings) -> list[str]:
     """The commits of the app's branch that matter, newest first."""
     return [commit.id for commit in backends.repository(settings).history(COMMITS)]
@@ -87,11 +98,26 @@ def finder(settings: Settings, registry: Registry, admitted: State | None) -> Ca
 
     def find(pair: Pair) -> Candidate | None:
         descriptor = registry.resolve(pair.tag) if pair.tag in tags else None
-        if descriptor is None or (admitted is not None and descriptor.digest not in admitted.verified):
+        if descriptor is None or (admitted is not None and not admits(admitted, pair, descriptor.digest)):
             return None
         return Candidate(settings.app, pair, descriptor.digest)
 
     return find
+
+
+def admits(state: State, pair: Pair, digest: str) -> bool:
+    """Whether what this environment found good, and nobody took back there, may go on from it."""
+    return digest in state.verified and choose.blocking(state, pair) is None
+
+
+def known_model(settings: Settings, pair: Pair | None) -> Model | None:
+    """A pair's model with its facts; None where there is no pair, or the store no longer has its model."""
+    if pair is None:
+        return None
+    try:
+        return backends.store(settings).model(settings.toml.model.name, pair.model)
+    except ModelError:
+        return None
 
 
 def choose_candidate(settings: Settings, environment: str, state: State, candidate: str = "newest") -> choose.Choice:
@@ -106,8 +132,8 @@ def choose_candidate(settings: Settings, environment: str, state: State, candida
     if block := choose.blocking(state, named.pair):
         lift = f"'tandem unblock {settings.app} {environment} WHAT --why TEXT' lifts it"
         raise Refused(f"{named.tag} may not go to {environment}: {describe(block)}; {lift}")
-    if admitted is not None and named.digest not in admitted.verified:
-        raise Refused(f"{named.tag} may not go to {environment}: it was not verified in {after} yet")
+    if admitted is not None and not admits(admitted, named.pair, named.digest):
+        raise Refused(f"{named.tag} may not go to {environment}: it was not verified in {after}, or is blocked there")
     if state.current and state.current.candidate.digest == named.digest:
         return choose.Choice(None, f"nothing to release: {environment} runs {named.tag} already")
     return choose.Choice(named, f"{named.tag} was asked for by name")

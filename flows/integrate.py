@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from prefect import flow, get_run_logger
 
+from tandem.errors import SuiteFailed
 from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.models import checked
 from tandem.models.kept import on_disk
@@ -52,7 +53,12 @@ def run_tests(settings: Settings, source: Source, chosen: Ingredients) -> SuiteR
     wish, formats = settings.toml.test, settings.toml.model.formats
     folder = on_disk(checked(chosen.model, formats), settings.home / "cache" / "models") if wish.model else None
     model = str(folder) if folder else None
-    report = run_suite(source, wish, settings.home, model, get_run_logger().info, os.environ)
+    try:
+        report = run_suite(source, wish, settings.home, model, get_run_logger().info, os.environ)
+    except SuiteFailed as failure:
+        if isinstance(failure.report, SuiteReport):
+            cards.tests(settings, failure.report)
+        raise
     cards.tests(settings, report)
     return report
 

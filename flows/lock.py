@@ -6,12 +6,13 @@ Whoever holds it knows that no other run of this environment lives: its lease en
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from prefect._internal.concurrency.cancellation import CancelledError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from tandem.errors import Refused
+from tandem.errors import Busy
 from tandem.settings import Settings
 
 LEASE = 60  # seconds: the shortest that Prefect grants
@@ -24,19 +25,24 @@ def limit_name(app: str, environment: str) -> str:
 
 @contextmanager
 def environment_lock(settings: Settings, environment: str, wait: float = 900) -> Iterator[None]:
-    """Hold the environment; waits at most `wait` seconds, then Refused."""
+    """Hold the environment; waits at most `wait` seconds, then Busy."""
     name = limit_name(settings.app, environment)
     _ensure(name)
     try:
         held = concurrency(name, occupy=1, strict=True, lease_duration=LEASE, timeout_seconds=wait)
         held.__enter__()
     except TimeoutError:
-        raise Refused(
+        raise Busy(
             f"{settings.app} in {environment} is being released, rolled back or pruned by another run, "
             f"for more than {wait:.0f} s: see the limit {name} in Prefect's UI under Concurrency"
         ) from None
     try:
         yield
+    except CancelledError:
+        raise Busy(
+            f"{settings.app} in {environment}: the lock {name} could not be kept while Prefect's server was away; "
+            "reconcile, or the same command again, ends what this run began"
+        ) from None
     finally:
         held.__exit__(None, None, None)
 

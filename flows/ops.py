@@ -1,6 +1,7 @@
 """What needs no run of its own: what environments run and block, which candidates there are, block and unblock."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -68,7 +69,7 @@ def _environment(settings: Settings, environment: str) -> EnvironmentStatus:
         target = backends.target(settings, environment)
         running = target.running()
         return EnvironmentStatus(environment, target.state().value, running.address, running.digests)
-    except TandemError as trouble:
+    except (TandemError, OSError) as trouble:
         return EnvironmentStatus(environment, None, None, (), str(trouble))
 
 
@@ -114,6 +115,10 @@ def unblock(app: str, environment: str, what: str, why: str, by: str) -> str:
     state = target.state()
     lifted = [b for b in state.value.blocks if _names(b, what)]
     if not lifted:
+        with suppress(TandemError):  # a branch, a tag, HEAD
+            commit, model = _named(app, environment, what)[1]
+            lifted = [b for b in state.value.blocks if (b.commit, b.model) == (commit, model)]
+    if not lifted:
         there = "; ".join(map(describe, state.value.blocks)) or "no blocks at all"
         raise Refused(f"nothing in {environment} is blocked as {what!r}: there are {there}")
     advance(target, state, lambda s: transitions.unblocked(s, lifted))
@@ -141,6 +146,7 @@ def _named(app: str, environment: str, what: str) -> tuple[Settings, tuple[str |
         return settings, (None, backends.store(settings).model(settings.toml.model.name, what).version)
     except TandemError:
         try:
-            return settings, (backends.repository(settings).commit(what).id, None)
+            repository = backends.repository(settings)
+            return settings, (repository.effective(repository.commit(what)).id, None)
         except TandemError:
             raise Refused(f"{what!r} is no model version, no commit and no candidate of {app}") from None

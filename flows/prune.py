@@ -32,10 +32,12 @@ def unneeded(settings: Settings, registry: Registry, states: list[State], newest
     """Tag → digest of every candidate of this app that nothing needs; others' tags are left alone."""
     order = {commit[:12]: position for position, commit in enumerate(ingredients.commits(settings))}
     mine = [tag for tag in registry.tags() if tag.count("-") == 2]
-    mine.sort(key=lambda tag: order.get(tag.split("-")[0], len(order)))
+    models = {version[:12]: position for position, version in enumerate(ingredients.all_models(settings))}
+    mine.sort(key=lambda tag: (order.get(tag.split("-")[0], len(order)), models.get(tag.split("-")[1], len(models))))
     keep = set().union(*(needed(state) for state in states)) if states else set()
+    wanted = ingredients.wanted_tags(settings, states)
     found = {}
-    for tag in mine[newest:]:
+    for tag in (tag for tag in mine[newest:] if tag not in wanted):
         image = backends.image(registry, tag)
         if image.digest not in keep and image.manifest.annotations.get("dev.tandem.app") == settings.app:
             found[tag] = image.digest

@@ -1,8 +1,17 @@
 """reconcile: level-triggered, every minute: start what is missing, end what was left half done."""
 
+from datetime import timedelta
+
 from prefect import flow, get_run_logger
 
-from tandem.errors import Refused, TandemError
+from tandem.errors import (
+    BuildFailed,
+    Busy,
+    ImageFailed,
+    ModelRefused,
+    SuiteFailed,
+    TandemError,
+)
 from tandem.records import Pair, State
 from tandem.settings import Settings, apps, find_root
 from tandem.targets import choose
@@ -12,24 +21,26 @@ from . import backends, ingredients, stages
 from .lock import environment_lock
 from .stages import stage
 
-ATTEMPTS = 3  # at a pair whose integrate is killed each time
+ATTEMPTS, PATIENT = 50, 3  # at a pair whose integrate is killed or unlucky each time; from when its halves are tried
+GUILTY = (SuiteFailed, ImageFailed, BuildFailed, ModelRefused)
 
 
 @stage("end half releases", network=True)
-def end_half_releases(settings: Settings) -> dict[str, State]:
-    """Each environment's state, after what a killed run left under way was ended."""
-    states = {}
+def end_half_releases(settings: Settings) -> tuple[dict[str, State], list[str]]:
+    """Each environment's state, after what a killed run left under way was ended; and what could not be ended."""
+    states, troubles = {}, []
     for environment in settings.toml.environments:
-        target = backends.target(settings, environment)
-        state = target.state().value
-        if state.under_way:
-            try:
-                with environment_lock(settings, environment, wait=1):
-                    state = stages.end_half_release(settings, environment, target).value
-            except Refused:
-                get_run_logger().info("%s in %s is under way in a living run", settings.app, environment)
-        states[environment] = state
-    return states
+        try:
+            target = backends.target(settings, environment)
+            states[environment] = target.state().value
+            if states[environment].under_way:
+                with environment_lock(settings, environment, wait=10):
+                    states[environment] = stages.end_half_release(settings, environment, target).value
+        except Busy:
+            get_run_logger().info("%s in %s is under way in a living run", settings.app, environment)
+        except Exception as trouble:  # one environment's trouble never stops another's
+            troubles.append(f"{settings.app} in {environment}: {trouble}")
+    return states, troubles
 
 
 @stage("look for a living integrate", network=True)
@@ -59,30 +70,32 @@ def missing_pairs(settings: Settings, states: dict[str, State]) -> list[list[Pai
 
 @stage("start integrate", network=True)
 def start_integrate(settings: Settings, ladder: list[Pair]) -> None:
-    """Start the integrate of a wanted pair, once; where that has failed already, of its halves, once.
+    """Start the integrate of a wanted pair; where it does not come through, of its halves.
 
-    A second try at a pair that failed is for a person to ask; what was only killed is started again.
+    A pair that its own tests stopped is for a person to ask for again; what was killed, or failed by something
+    around it, is tried again, ever more slowly.
     """
     log, (wanted, *halves) = get_run_logger(), ladder
-    run = _integrate(settings, wanted)
-    if run is None or run.state != "FAILED":
-        log.info("%s has no candidate: integrate is run %s", wanted.tag, run.id if run else "unknown")
-        return
-    log.warning("%s did not come through: %s; 'tandem integrate' tries it again", wanted.tag, run.message)
-    for half in halves:
-        run = _integrate(settings, half)
-        log.info("instead %s: integrate is run %s", half.tag, run.id if run else "unknown")
+    said, stuck = _integrate(settings, wanted)
+    log.info("%s has no candidate: %s", wanted.tag, said)
+    for half in halves if stuck else ():
+        log.info("instead %s: %s", half.tag, _integrate(settings, half)[0])
 
 
-def _integrate(settings: Settings, pair: Pair) -> runs.Run | None:
-    """The pair's integrate: the same run however often this is asked, the next attempt where it was killed."""
-    parameters, run = {"app": settings.app, "commit": pair.commit, "model": pair.model}, None
+def _integrate(settings: Settings, pair: Pair) -> tuple[str, bool]:
+    """What is done about the pair, and whether it is stuck: the same run however often this is asked."""
+    parameters = {"app": settings.app, "commit": pair.commit, "model": pair.model}
     for attempt in range(1, ATTEMPTS + 1):
         key = f"integrate/{settings.app}:{pair.commit}:{pair.model}:{pair.recipe}:{attempt}"
         run = runs.read(runs.start(f"integrate/{settings.app}", parameters, key))
-        if run is None or run.state not in ("CRASHED", "CANCELLED"):
-            break
-    return run
+        if run is None or not run.over:
+            return f"integrate is run {run.id if run else 'unknown'}", attempt > PATIENT
+        if run.state == "FAILED" and any(f" {fault.__name__}: " in run.message for fault in GUILTY):
+            return f"it did not come through ({run.message}); 'tandem integrate' tries it again", True
+        again = (run.ended or stages.now()) + timedelta(minutes=min(2**attempt, 60))
+        if run.state != "COMPLETED" and stages.now() < again:
+            return f"run {run.id} ended {run.state}, the next begins after {again:%H:%M}", attempt >= PATIENT
+    return f"it ended badly {ATTEMPTS} times; 'tandem integrate' tries it again", True
 
 
 @flow(flow_run_name="reconcile {app}", description="Start what is missing, end what was left half done.")
@@ -97,12 +110,13 @@ def reconcile(app: str = "") -> None:
     for name in [app] if app else apps(root):
         try:
             settings = Settings.load(name, root)
-            states = end_half_releases(settings)
+            states, half = end_half_releases(settings)
+            troubles += half
             if not is_integrating(settings):
                 for ladder in missing_pairs(settings, states):
                     start_integrate(settings, ladder)
-        except TandemError as trouble:
-            get_run_logger().error("%s: %s", name, trouble)
+        except Exception as trouble:  # one app's trouble never stops another's
+            get_run_logger().error("%s: %s", name, trouble, exc_info=not isinstance(trouble, TandemError))
             troubles.append(f"{name}: {trouble}")
     if troubles:
         raise TandemError("; ".join(troubles))

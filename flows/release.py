@@ -5,7 +5,7 @@ from typing import cast
 from prefect import flow, get_run_logger, runtime
 from prefect.states import Completed
 
-from tandem.errors import ReleaseFailed, StateChanged
+from tandem.errors import Refused, ReleaseFailed, StateChanged
 from tandem.records import Candidate, Release, State, Versioned
 from tandem.seams import Target
 from tandem.settings import Settings
@@ -33,8 +33,9 @@ def write_notes(settings: Settings, environment: str, state: State, candidate: C
     repository, before = backends.repository(settings), state.current
     old = before.candidate.pair.commit if before else None
     commits = repository.between(old, candidate.pair.commit) if old else []
-    model = backends.store(settings).model(settings.toml.model.name, candidate.pair.model)
-    return cards.release_notes(settings, environment, state, candidate, commits, model)
+    new = ingredients.known_model(settings, candidate.pair)
+    running = ingredients.known_model(settings, before.candidate.pair) if before else None
+    return cards.release_notes(settings, environment, state, candidate, commits, new, running)
 
 
 @flow(
@@ -63,6 +64,9 @@ def release(
         if dry_run:
             return nothing_to_release(f"dry run: would release {choice.candidate.tag}: {choice.why}")
         if approvals.missing(settings, environment, state.value, choice.candidate):
+            newest = choose(settings, environment, state.value, "newest").candidate
+            if newest != choice.candidate:
+                raise Refused(f"{choice.candidate.tag} needs an approval and is superseded by {newest and newest.tag}")
             return nothing_to_release(approvals.ask(settings, environment, choice.candidate, notes))
         return bring_in(settings, environment, target, state, choice.candidate)
 
@@ -83,7 +87,7 @@ def bring_in(
         failure = error if isinstance(error, ReleaseFailed) else ReleaseFailed(repr(error), "environment", target.log())
         stages.roll_back(settings, environment, target, state, failure)
         raise failure from error
-    state = advance(target, state, lambda s: transitions.released(s, stages.now()))
+    state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
     get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
     return state.value.history[0]
 

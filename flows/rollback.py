@@ -7,6 +7,8 @@ from tandem.records import Candidate, Release, State
 from tandem.settings import Settings
 from tandem.targets import transitions
 from tandem.targets.advance import advance
+from tandem.targets.blame import describe
+from tandem.targets.choose import blocking
 
 from . import backends, cards, ingredients, stages
 from .backends import AppName, EnvironmentName
@@ -16,16 +18,22 @@ from .lock import environment_lock
 def previous(settings: Settings, environment: str, state: State, to: str) -> Candidate:
     """What to go back to: what was good here before the current one, or what somebody names of that."""
     current = state.current.candidate.digest if state.current else None
-    good = [r.candidate for r in state.history if r.outcome == "released" and r.candidate.digest != current]
+    good = [
+        r.candidate
+        for r in state.history
+        if r.outcome == "released" and r.candidate.digest != current and blocking(state, r.candidate.pair) is None
+    ]
     if to != "previous":
         named = ingredients.named_candidate(settings, backends.registry(settings), to)
         if named.digest not in state.verified:
             raise Refused(
                 f"{named.tag} was never good in {environment}: 'tandem release' brings it in, and verifies it"
             )
+        if block := blocking(state, named.pair):
+            raise Refused(f"{named.tag} is blocked in {environment}: {describe(block)}; 'tandem unblock' lifts it")
         return named
     if not good:
-        raise Refused(f"{environment} has nothing to go back to: nothing else was ever good there")
+        raise Refused(f"{environment} has nothing to go back to: nothing else was good there and is not blocked")
     return good[0]
 
 
@@ -51,7 +59,7 @@ def rollback(
             raise Refused(f"{environment} runs {candidate.tag} already")
         cards.name_run(f"{app} in {environment} back to {candidate.tag}")
         image = stages.image_of(settings, candidate)
-        state = stages.begin(target, state, candidate, by=by, run=str(runtime.flow_run.id or ""))
+        state = stages.begin(target, state, candidate, by=by, run=str(runtime.flow_run.id or ""), back=why)
         try:
             stages.roll_out(target, image, state)
             stages.verify(settings, environment, target, candidate.digest)
@@ -61,6 +69,6 @@ def rollback(
             failure = error if isinstance(error, ReleaseFailed) else ReleaseFailed(repr(error), "environment")
             stages.roll_back(settings, environment, target, state, failure)
             raise failure from error
-        state = advance(target, state, lambda s: transitions.taken_back(s, stages.now(), why, by))
+        state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
     get_run_logger().info("%s is back on %s", environment, candidate.tag)
     return state.value.history[0]

@@ -75,6 +75,8 @@ def verify(settings: Settings, environment: str, target: Target, digest: str | N
         get_run_logger().info("%s", result)
     if wrong := [str(result) for result in results if not result.ok]:
         raise ReleaseFailed("; ".join(wrong), "candidate", target.log())
+    if restarts := target.running().restarts - running.restarts:
+        raise ReleaseFailed(f"it crashed meanwhile, {restarts} times", "candidate", target.log())
 
 
 @stage("roll back")
@@ -96,9 +98,9 @@ def roll_back(
     if under_way is None:
         raise StateChanged(f"{environment}: the release under way was ended by somebody else")
     state = advance(target, state, lambda s: transitions.at(s, "roll back", failure.reason, failure.fault))
-    restore(target, under_way.snapshot, state)
     current = state.value.current
     try:
+        restore(target, under_way.snapshot, state)
         verify(settings, environment, target, current.candidate.digest if current else None)
     except ReleaseFailed as also:
         reason = f"{failure.reason}; and {current.candidate.tag if current else 'nothing'}, brought back: {also.reason}"
@@ -128,14 +130,19 @@ def end_half_release(settings: Settings, environment: str, target: Target) -> Ve
         reason = f"the run of release {under_way.release.id} was killed at '{under_way.step}': {failure.reason}"
         return roll_back(settings, environment, target, state, ReleaseFailed(reason, "environment", failure.log))
     log.info("release %s had come in and verifies: recorded as released", under_way.release.id)
-    return advance(target, state, lambda s: transitions.released(s, now()))
+    return advance(target, state, lambda s: transitions.verified(s, now()))
 
 
-def begin(target: Target, state: Versioned[State], candidate: Candidate, by: str, run: str) -> Versioned[State]:
-    """Record what is about to be done and what undoes it, before anything is changed."""
+def begin(
+    target: Target, state: Versioned[State], candidate: Candidate, by: str, run: str, back: str | None = None
+) -> Versioned[State]:
+    """Record what is about to be done and what undoes it, before anything is changed.
+
+    `back` is the reason where a person goes back by hand. Raises Refused where the candidate was blocked meanwhile.
+    """
     began = now()
     release = Release(f"{began:%Y%m%d-%H%M%S}-{candidate.pair.commit[:7]}", candidate, began, by=by, run=run)
-    return advance(target, state, lambda s: transitions.begun(s, release, target.snapshot()))
+    return advance(target, state, lambda s: transitions.begun(s, release, target.snapshot(), back))
 
 
 def now() -> datetime:

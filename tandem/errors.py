@@ -15,6 +15,7 @@
     │   ├── NotInRegistry       no such manifest or blob
     │   └── DigestMismatch      bytes do not hash to the digest they go by
     ├── ImageFailed             the image was tried by digest and does not work
+    ├── Busy                    another living run holds the environment, or this run lost its hold on it
     ├── StateChanged            the compare-and-swap lost: somebody else released meanwhile
     ├── ReleaseFailed           carries `fault`, `reason`, `log`: what blame needs
     └── Unreachable             a service did not answer: worth retrying (`retry_after` seconds, or None)
@@ -89,6 +90,10 @@ class DigestMismatch(RegistryError):
 
 class ImageFailed(TandemError):
     """The image was started by its digest and does not do what app.toml's [verify] asks."""
+
+
+class Busy(TandemError):
+    """Another living run holds this environment, or this run lost its hold on it."""
 
 
 class StateChanged(TandemError):

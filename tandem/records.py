@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-# ── bytes on their way ────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Blob:
     """A named run of bytes that can be read from any offset, as often as needed.
@@ -31,9 +28,6 @@ class Blob:
     size: int
     sha256: str | None
     open: Callable[[int], Iterator[bytes]] = field(compare=False, repr=False)
-
-
-# ── models ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -56,9 +50,6 @@ class Model:
     by: str = ""
 
 
-# ── code ──────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True)
 class Commit:
     """A commit by its full id (40 or 64 hex digits), with what a person wants to read of it."""
@@ -76,9 +67,6 @@ class Source:
 
     commit: Commit
     folder: str
-
-
-# ── images ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True)
@@ -145,8 +133,6 @@ class Candidate:
         return self.pair.tag
 
 
-# ── environments ──────────────────────────────────────────────────────────────────────────────────
-
 Outcome = Literal["released", "rolled back"]
 Step = Literal["roll out", "verify", "roll back"]
 
@@ -204,7 +190,8 @@ class Snapshot:
 class UnderWay:
     """A release that has begun and not ended; its `snapshot` was recorded before its first change.
 
-    `reason` and `fault` are known once `step` is "roll back": blame must survive a kill.
+    `reason` and `fault` are known once `step` is "roll back": blame must survive a kill. `back` is the reason of a
+    person who goes back to this release's candidate by hand; None for a release forwards.
     """
 
     release: Release
@@ -212,6 +199,7 @@ class UnderWay:
     snapshot: Snapshot
     reason: str = ""
     fault: Fault | None = None
+    back: str | None = None
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def release(
     if done:
         typer.echo(_runs(settings, environment, done))
     elif not dry_run:
-        typer.echo("nothing to release")
+        typer.echo("nothing was released: the last line above says why")
 
 
 def approve(

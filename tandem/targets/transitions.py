@@ -4,19 +4,33 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
-from tandem.errors import Fault, StateChanged
+from tandem.errors import Fault, Refused, StateChanged
 from tandem.records import Approval, Block, Release, Snapshot, State, Step, UnderWay
 from tandem.targets import blame
+from tandem.targets.choose import blocking
 
 
-def begun(state: State, release: Release, snapshot: Snapshot) -> State:
-    """The release is under way; recorded before the first change, with what undoes it."""
-    return replace(state, under_way=UnderWay(release, "roll out", snapshot))
+def begun(state: State, release: Release, snapshot: Snapshot, back: str | None = None) -> State:
+    """The release is under way; recorded before the first change, with what undoes it.
+
+    Raises Refused where its candidate was blocked meanwhile.
+    """
+    if block := blocking(state, release.candidate.pair):
+        raise Refused(f"{release.candidate.tag} may not go to {state.environment}: {blame.describe(block)}")
+    return replace(state, under_way=UnderWay(release, "roll out", snapshot, back=back))
 
 
 def at(state: State, step: Step, reason: str = "", fault: Fault | None = None) -> State:
     """The release under way has come to this step."""
     return replace(state, under_way=replace(_under_way(state), step=step, reason=reason, fault=fault))
+
+
+def verified(state: State, now: datetime) -> State:
+    """The release under way is good, be it forwards or back by hand."""
+    under_way = _under_way(state)
+    if under_way.back is None:
+        return released(state, now)
+    return taken_back(state, now, under_way.back, under_way.release.by)
 
 
 def released(state: State, now: datetime) -> State:

@@ -23,6 +23,8 @@ class Run:
     message: str
     parameters: Mapping[str, object]
     deployment: str | None
+    began: datetime | None = None
+    ended: datetime | None = None
 
     @property
     def over(self) -> bool:
@@ -79,9 +81,9 @@ def runs(deployment: str, api: Api | None = None) -> Iterator[Run]:
 
 
 def under_way(flow: str, parameters: Mapping[str, object], api: Api | None = None) -> list[Run]:
-    """The living runs of a flow, of a deployment or not, that were started with (at least) these parameters."""
+    """The runs of a flow that run now, of a deployment or not, started with (at least) these parameters."""
     api = api or connect()
-    query = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"not_any_": sorted(OVER)}}}}
+    query = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
     found = (_run(_mapping(each)) for each in _list(api.post("flow_runs/filter", query)))
     return [run for run in found if parameters.items() <= run.parameters.items() and is_alive(run.id, api)]
 
@@ -90,7 +92,7 @@ def is_alive(run_id: str, api: Api | None = None, now: datetime | None = None) -
     """Whether something may still come of a run.
 
     No where its state is terminal, the server does not know it, or it runs and its heartbeats stopped:
-    a killed process leaves its run in Running. A run that never sent a heartbeat is believed.
+    a killed process leaves its run in Running. One that never sent a heartbeat is believed for as long.
     """
     api, now = api or connect(), now or datetime.now(UTC)
     run = read(run_id, api)
@@ -98,7 +100,7 @@ def is_alive(run_id: str, api: Api | None = None, now: datetime | None = None) -
         return False
     if run.state != "RUNNING":
         return True
-    last = _last_heartbeat(run_id, api)
+    last = _last_heartbeat(run_id, api) or run.began
     return last is None or now - last < SILENCE
 
 
@@ -142,7 +144,13 @@ def _run(document: Mapping[str, object]) -> Run:
         message=str(state.get("message") or ""),
         parameters=_mapping(document.get("parameters") or {}),
         deployment=None if deployment is None else str(deployment),
+        began=_time(document.get("start_time")),
+        ended=_time(document.get("end_time")),
     )
+
+
+def _time(value: object) -> datetime | None:
+    return datetime.fromisoformat(value.replace("Z", "+00:00")) if isinstance(value, str) else None
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -3,6 +3,7 @@
 import pytest
 
 from tandem.errors import ImageFailed, Refused, ReleaseFailed, SuiteFailed
+from tandem.flows import backends, stages
 from tandem.flows.backends import registry
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import block, candidates, status, unblock
@@ -134,3 +135,56 @@ def test_prune_keeps_what_runs_and_what_it_goes_back_to(line) -> None:
     assert len(gone) == 1 and not set(kept) & set(gone)
     assert prune("tiny", keep=1) == gone and prune("tiny", keep=1) == []
     assert rollback("tiny", "local").candidate.tag == kept[0]
+
+
+def three_releases(line) -> list:
+    done = []
+    for _ in range(3):
+        integrate("tiny")
+        done.append(release("tiny", "local").candidate)
+        line.commit()
+    return done
+
+
+def test_going_back_twice_goes_back_twice(line) -> None:
+    first, second, _ = three_releases(line)
+    assert rollback("tiny", "local").candidate == second
+    assert rollback("tiny", "local").candidate == first
+    with pytest.raises(Refused, match="nothing to go back to"):
+        rollback("tiny", "local")
+
+
+STAGING = 'after = "staging"\n[environments.staging]\ntarget = "process:"\naddress = "127.0.0.1:0"'
+
+
+@pytest.mark.more(STAGING)
+def test_what_was_taken_back_in_staging_does_not_come_to_production(line) -> None:
+    integrate("tiny")
+    release("tiny", "staging")
+    line.commit()
+    second = integrate("tiny")
+    release("tiny", "staging")
+    rollback("tiny", "staging", why="wrong answers")
+    with pytest.raises(Refused, match="blocked there"):
+        release("tiny", "local", second.tag)
+    assert release("tiny", "local").candidate != second
+
+
+def test_prune_keeps_what_is_wanted_however_old_its_commit(line) -> None:
+    integrate("tiny")
+    for _ in range(2):
+        line.publish()
+        wanted = integrate("tiny")
+    gone = prune("tiny", dry_run=True, keep=1)
+    assert len(gone) == 2 and wanted.tag not in gone
+
+
+def test_a_block_set_just_before_the_release_begins_is_heard(line) -> None:
+    candidate = integrate("tiny")
+    settings = Settings.load("tiny")
+    target = backends.target(settings, "local")
+    read = target.state()
+    block("tiny", "local", candidate.tag, "not now", "ann")
+    with pytest.raises(Refused, match="not now"):
+        stages.begin(target, read, candidate, by="", run="")
+    assert state().under_way is None
