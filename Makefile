@@ -1,5 +1,6 @@
 # `make demo` shows the whole line on this machine; `make test` is what every change must pass.
 PYTHON ?= python3
+unexport PYTHONDONTWRITEBYTECODE   # without .pyc files each command takes seconds to start
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
 .PHONY: demo stop test check lock docs clean

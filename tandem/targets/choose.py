@@ -82,12 +82,12 @@ def choose(
         if blocking(state, pair) is None and (candidate := find(pair)):
             return Choice(candidate, f"{pair.tag} is the newest unblocked pair that has a candidate{_aside(state)}")
     if want is None:
-        return Choice(
-            None,
-            f"nothing to release: every pair is blocked{_aside(state)}"
-            if commits and models
-            else f"nothing to release: there is no {'commit' if not commits else 'model'} yet",
-        )
+        why = f"every pair is blocked{_aside(state)}"
+        if not models:
+            why = f"no model may ride yet: 'tandem publish {state.app} DIRECTORY' stores one"
+        if not commits:
+            why = "no commit touches source.paths yet"
+        return Choice(None, f"nothing to release: {why}")
     return Choice(
         None, f"nothing to release: {want.tag} is wanted and has no candidate that may come here{_aside(state)}"
     )
