@@ -142,11 +142,16 @@ def _about(root: Path, *more: str) -> str:
 
 
 def _healthy(root: Path, found: Server) -> bool:
-    """Wait until the server answers; False where it ended instead."""
-    deadline, client = time.monotonic() + 180, httpx.Client(timeout=2)
+    """Wait until the server answers; False where it ended instead.
+
+    What answers must be this root's: another's `tandem up` may have taken the port in the same moment, and then this
+    server is about to end.
+    """
+    deadline, client = time.monotonic() + 180, httpx.Client(timeout=5)
     while children.find(root, "server"):
         try:
-            if client.get(f"{found.url}/health").is_success:
+            answer = client.get(f"{found.url}/admin/settings")
+            if answer.is_success and answer.json().get("home") == str(environment.home(root)):
                 return True
         except httpx.TransportError as error:
             if time.monotonic() > deadline:
