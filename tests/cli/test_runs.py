@@ -13,7 +13,7 @@ from tandem.triggers import runs
 from tandem.triggers.api import Api, NoServer, connect
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=240.0):
     """What `condition` gives as soon as it gives anything."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
