@@ -18,10 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Blob:
-    """A named run of bytes that can be read from any offset, as often as needed.
+    """A run of bytes by a relative POSIX path, that can be read from any offset, as often as needed.
 
-    `open(offset)` yields pieces (64 KiB to 4 MiB each); nobody holds the whole. `sha256` is lower-case
-    hex, or None until the bytes have passed once. `name` is a relative POSIX path.
+    `open(offset)` yields pieces (64 KiB to 4 MiB each). `sha256` is hex, or None until the bytes have passed once.
     """
 
     name: str

@@ -198,6 +198,8 @@ class Settings:
         except FileNotFoundError:
             known = ", ".join(apps(root)) or "none"
             raise SettingsError(f"no app {app!r} in {root} (apps: {known}): 'tandem init' writes {file}") from None
+        except OSError as error:
+            raise SettingsError(f"{file} cannot be read ({error.strerror}): it must be a file of this user's") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{file}: not TOML: {error}") from None
         except ValidationError as error:
