@@ -1,7 +1,4 @@
-"""app.toml, the whole description of an app, checked before anything is done.
-
-deployments/digits/app.toml is the reference: every key, with what it means.
-"""
+"""app.toml, the whole description of an app, checked first. deployments/digits/app.toml explains every key."""
 
 import hashlib
 import json
@@ -172,8 +169,8 @@ class AppSettings(Table):
     def _known_environments(self) -> "AppSettings":
         for name, environment in self.environments.items():
             if environment.after is not None and environment.after not in self.environments:
-                known = ", ".join(self.environments)
-                raise ValueError(f"environments.{name}.after: no environment {environment.after!r}; there are: {known}")
+                there = f"there are: {', '.join(self.environments)}"
+                raise ValueError(f"environments.{name}.after: no environment {environment.after!r}; {there}")
         return self
 
 
@@ -212,10 +209,10 @@ class Settings:
 
     def environment(self, name: str) -> EnvironmentSettings:
         """[environments.NAME], or SettingsError with those there are."""
-        if name not in self.toml.environments:
-            known = ", ".join(self.toml.environments) or "none"
-            raise SettingsError(f"app {self.app!r} has no environment {name!r} (there are: {known})")
-        return self.toml.environments[name]
+        known = ", ".join(self.toml.environments) or "none"
+        if name in self.toml.environments:
+            return self.toml.environments[name]
+        raise SettingsError(f"app {self.app!r} has no environment {name!r} (there are: {known})")
 
     def recipe(self, base: str) -> str:
         """The recipe's hash (64 hex digits): what else, beside commit and model, decides the image's bytes.
