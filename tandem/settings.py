@@ -234,12 +234,13 @@ def _mistakes(error: ValidationError) -> list[str]:
 
 
 def find_root(start: Path | None = None) -> Path:
-    """The folder that holds deployments/: TANDEM_ROOT, or the nearest one upwards from here."""
-    if named := os.environ.get("TANDEM_ROOT"):
-        return Path(named).resolve()
+    """The folder that holds deployments/: TANDEM_ROOT, or the nearest one upwards from here. Raises SettingsError."""
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / "deployments").is_dir():
+    named = os.environ.get("TANDEM_ROOT")
+    for folder in (Path(named).resolve(),) if named else (here, *here.parents):
+        if named or (folder / "deployments").is_dir():
+            if (folder / ".tandem").exists() and not (folder / ".tandem").is_dir():
+                raise SettingsError(f"{folder / '.tandem'} is a file, and Tandem's folder here: move it away")
             return folder
     raise SettingsError(f"no deployments/ folder in {here} or above it: run 'tandem init' in the app's repository")
 

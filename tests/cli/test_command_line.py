@@ -1,6 +1,8 @@
 """Exit codes and messages: a person's mistake is a sentence, never a traceback."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,12 +51,31 @@ def test_every_command_shows_an_example(tandem):
         assert "Example: tandem " in (command.callback.__doc__ or ""), command.callback
 
 
-def test_a_mistake_of_ours_shows_its_traceback(tandem, tmp_path):
-    app = tmp_path / "deployments" / "digits"
-    app.mkdir(parents=True)
-    (app / "app.toml").mkdir()  # a folder where a file must be: nobody planned for that
-    done = tandem(tmp_path, "status", "digits")
-    assert done.returncode == 1 and "Traceback" in done.stderr
+MISTAKE = """
+from tandem.cli import main
+from tandem.cli.commands import tandem
+
+@tandem.command()
+def broken() -> None:
+    {}["no such key"]
+
+main()
+"""
+
+
+def test_a_mistake_of_ours_shows_its_traceback(tmp_path):
+    words = [sys.executable, "-c", MISTAKE, "broken"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "KeyError" in done.stderr and "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["status", "digits"], ["integrate", "digits"], ["up"], ["down"], ["check"]])
+def test_a_file_where_tandem_keeps_its_state_is_named(tandem, tmp_path, words):
+    (tmp_path / "deployments").symlink_to(ROOT / "deployments")
+    (tmp_path / ".tandem").write_text("mine")
+    done = tandem(tmp_path, *words)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert f"{tmp_path / '.tandem'} is a file" in done.stderr
 
 
 def test_check_prints_json_and_exits_1_where_something_is_wrong(tandem, repository):
