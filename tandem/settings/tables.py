@@ -1,18 +1,10 @@
-"""app.toml, the whole description of an app, checked first. deployments/digits/app.toml explains every key."""
+"""The tables of app.toml. deployments/digits/app.toml explains every key."""
 
-import hashlib
-import json
-import os
 import re
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
-
-from tandem.errors import SettingsError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 Name = Annotated[str, Field(pattern=f"^{NAME}$", description="lower-case letters, digits and dashes, 40 at most")]
@@ -65,6 +57,7 @@ class SuiteSettings(Table):
     requirements: tuple[str, ...] = ()
     time_limit: Seconds = 600.0
     model: bool = False
+    where: Literal["here", "image"] = "here"
     variables: tuple[str, ...] = ()
 
 
@@ -106,6 +99,8 @@ class ImageSettings(Table):
     port: int = Field(default=8000, ge=1, le=65535)
     platform: str = Field(default="linux/amd64", pattern=r"^linux/(amd64|arm64)$")
     dockerfile: str = "Dockerfile"
+    secrets: Mapping[str, Credentials] = Field(default_factory=dict)
+    engine: str | None = Field(default=None, pattern="^docker-host/.+$")
     registry: str
     credentials: Credentials | None = None
 
@@ -172,79 +167,3 @@ class AppSettings(Table):
                 there = f"there are: {', '.join(self.environments)}"
                 raise ValueError(f"environments.{name}.after: no environment {environment.after!r}; {there}")
         return self
-
-
-@dataclass(frozen=True)
-class Settings:
-    """An app's settings, with where they were read: `root` holds deployments/, prefect.yaml and .tandem/."""
-
-    app: str
-    root: Path
-    toml: AppSettings
-
-    @classmethod
-    def load(cls, app: str, root: Path | None = None) -> "Settings":
-        """Read and check deployments/APP/app.toml; raises SettingsError with every mistake in it."""
-        root = root or find_root()
-        if not re.fullmatch(NAME, app):
-            raise SettingsError(f"{app!r} is no app's name: lower-case letters, digits and dashes, 40 at most")
-        file = root / "deployments" / app / "app.toml"
-        try:
-            document = tomllib.loads(file.read_text(encoding="utf-8"))
-            return cls(app, root, AppSettings.model_validate(document))
-        except FileNotFoundError:
-            known = ", ".join(apps(root)) or "none"
-            raise SettingsError(f"no app {app!r} in {root} (apps: {known}): 'tandem init' writes {file}") from None
-        except OSError as error:
-            raise SettingsError(f"{file} cannot be read ({error.strerror}): it must be a file of this user's") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{file}: not TOML: {error}") from None
-        except ValidationError as error:
-            raise SettingsError("\n".join(f"{file}: {line}" for line in _mistakes(error))) from None
-
-    @property
-    def home(self) -> Path:
-        """.tandem/: everything that Tandem keeps on this machine."""
-        return self.root / ".tandem"
-
-    def environment(self, name: str) -> EnvironmentSettings:
-        """[environments.NAME], or SettingsError with those there are."""
-        known = ", ".join(self.toml.environments) or "none"
-        if name in self.toml.environments:
-            return self.toml.environments[name]
-        raise SettingsError(f"app {self.app!r} has no environment {name!r} (there are: {known})")
-
-    def recipe(self, base: str) -> str:
-        """The recipe's hash (64 hex digits): what else, beside commit and model, decides the image's bytes.
-
-        `base` is the base image's digest, or for `"none"` the interpreter's version and platform.
-        """
-        image = self.toml.image.model_dump(mode="json", exclude={"registry", "credentials"})
-        document = {"image": image, "path": self.toml.model.path, "base": base}
-        return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _mistakes(error: ValidationError) -> list[str]:
-    """One line a mistake: the key as app.toml writes it, and what is allowed there."""
-    return [
-        (f"{'.'.join(str(part) for part in mistake['loc'])}: " if mistake["loc"] else "")
-        + mistake["msg"].removeprefix("Value error, ")
-        for mistake in error.errors()
-    ]
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The folder that holds deployments/: TANDEM_ROOT, or the nearest one upwards from here. Raises SettingsError."""
-    here = (start or Path.cwd()).resolve()
-    named = os.environ.get("TANDEM_ROOT")
-    for folder in (Path(named).resolve(),) if named else (here, *here.parents):
-        if named or (folder / "deployments").is_dir():
-            if (folder / ".tandem").exists() and not (folder / ".tandem").is_dir():
-                raise SettingsError(f"{folder / '.tandem'} is a file, and Tandem's folder here: move it away")
-            return folder
-    raise SettingsError(f"no deployments/ folder in {here} or above it: run 'tandem init' in the app's repository")
-
-
-def apps(root: Path) -> list[str]:
-    """The names of the apps that have an app folder, sorted."""
-    return sorted(file.parent.name for file in (root / "deployments").glob("*/app.toml"))
