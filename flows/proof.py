@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tandem.documents import canonical, dump
 from tandem.images.carry import ModelLayers, remember
 from tandem.images.packages import ANNOTATION as PACKAGES
+from tandem.images.sbom import bill
 from tandem.manifests import manifest_bytes
 from tandem.records import Descriptor, Image, Pair
 from tandem.registries import evidence
@@ -56,8 +57,8 @@ def remembered(registry: Registry, pair: Pair) -> Mapping[str, Descriptor]:
 def attach(
     settings: Settings, chosen: Ingredients, image: Image, layers: ModelLayers, report: SuiteReport, trial: Trial
 ) -> None:
-    """Attach what was found out about this image to its digest: tests, trial, what it was made of."""
-    facts = {
+    """Attach what was found out about this image to its digest: tests, trial, lock, SBOM, what it was made of."""
+    facts: dict[str, bytes] = {
         evidence.TESTS: dump(report),
         TRIAL: dump(trial),
         evidence.PROVENANCE: canonical(
@@ -77,6 +78,9 @@ def attach(
             }
         ),
     }
+    facts[evidence.SBOM] = bill(settings.app, chosen.pair, image, layers, chosen.commit.time)
+    if image.lock:
+        facts[evidence.LOCK] = image.lock.encode()
     subject = Descriptor(image.manifest.media_type, image.digest, len(manifest_bytes(image.manifest)))
     for kind, content in facts.items():
         evidence.attach(image.registry, subject, kind, content)

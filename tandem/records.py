@@ -94,11 +94,16 @@ class ImageManifest:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a registry, by digest. `digest` is its image manifest's."""
+    """An image in a registry, by digest. `digest` is its image manifest's.
+
+    `lock` is what its builder knows of the Python packages in it, as a requirements file: `name==version`, with the
+    wheels' hashes where they are known; "" where it was not built just now.
+    """
 
     registry: "Registry" = field(compare=False, repr=False)
     digest: str
     manifest: ImageManifest
+    lock: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.registry}@{self.digest}"

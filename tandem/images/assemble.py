@@ -15,6 +15,7 @@ from tandem.images.base import OpenBase, copy_layers, foundation
 from tandem.images.config import app_config
 from tandem.images.files import app_files
 from tandem.images.layers import MEDIA_TYPE, layer_blob
+from tandem.images.lock import text
 from tandem.images.packages import choose, packages_layer
 from tandem.images.requirements import Requirements, read
 from tandem.manifests import CONFIG, blob_of
@@ -52,7 +53,7 @@ class Assemble:
             "org.opencontainers.image.revision": source.commit.id,
         }
         manifest = ImageManifest(config, (*below, *(layer for _, layer in layers)), annotations)
-        return Image(registry, registry.put(manifest).digest, manifest)
+        return Image(registry, registry.put(manifest).digest, manifest, text(packages.lines))
 
 
 def _requirements(source: Source, image: ImageSettings) -> Requirements:

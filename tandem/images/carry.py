@@ -113,7 +113,7 @@ def put_on(
         layers=(*map(as_oci, image.manifest.layers), *model.layers),
         annotations={**image.manifest.annotations, **annotations},
     )
-    return Image(image.registry, image.registry.put(manifest).digest, manifest)
+    return Image(image.registry, image.registry.put(manifest).digest, manifest, image.lock)
 
 
 def _with(config: ImageConfig, env: Mapping[str, str] | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from tandem.seams import Registry
 TESTS = "application/vnd.tandem.tests.v1+json"
 LOCK = "application/vnd.tandem.lock.v1+text"
 PROVENANCE = "application/vnd.tandem.provenance.v1+json"
+SBOM = "application/vnd.cyclonedx+json"  # the media type that IANA knows CycloneDX by
 LIMIT = 64 * 1024 * 1024  # bytes; read whole, and no test table or SBOM is larger
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tandem.registries import evidence, open_registry
+
 pytestmark = pytest.mark.xdist_group("end_to_end")
 
 APPS = Path(__file__).parent / "strangers"
@@ -105,6 +107,9 @@ def test_a_flask_factory_in_a_sub_package_with_unlocked_requirements(stranger: C
     shop.tandem("check")
     first = shop.ship()
     assert shop.ask("/score", {"apples": 3}) == {"score": 6, "release": "first"}
+    registry = open_registry("oci:.tandem/registry/flask-factory", shop.root)
+    (lock,) = evidence.find(registry, str(registry.resolve(first).digest), evidence.LOCK)
+    assert b"flask==" in lock and lock.count(b"--hash=sha256:") == lock.count(b"==") > 3, "what was resolved is kept"
     shop.commit("Second", ("shop/scoring/__init__.py", '"first"', '"second"'))
     second = shop.ship()
     assert shop.ask("/score", {"apples": 3}) == {"score": 6, "release": "second"}

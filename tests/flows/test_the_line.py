@@ -1,5 +1,7 @@
 """Commit and model to a released, answered request, and what happens on the bad days."""
 
+import json
+
 import pytest
 
 from tandem.errors import ImageFailed, Refused, ReleaseFailed, SuiteFailed
@@ -7,12 +9,16 @@ from tandem.flows import backends, stages
 from tandem.flows.backends import registry
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import block, candidates, status, unblock
+from tandem.flows.proof import TRIAL
 from tandem.flows.prune import prune
 from tandem.flows.release import release
 from tandem.flows.rollback import rollback
 from tandem.manifests import image_of
 from tandem.records import State
+from tandem.registries import evidence
 from tandem.settings import Settings
+
+EVIDENCE = (evidence.TESTS, evidence.PROVENANCE, evidence.SBOM, TRIAL)
 
 
 def state() -> State:
@@ -33,6 +39,10 @@ def test_a_commit_and_a_model_become_an_answered_request(line) -> None:
     assert done.outcome == "released" and done.candidate == candidate
     assert line.ask() == 7
     assert integrate("tiny") == candidate, "the second time there is nothing to do"
+    kept = {kind: evidence.find(registry(Settings.load("tiny")), candidate.digest, kind) for kind in EVIDENCE}
+    assert all(len(facts) == 1 for facts in kept.values()), "each fact is there, and once"
+    model = json.loads(kept[evidence.SBOM][0])["components"][0]
+    assert model["version"] == candidate.pair.model and model["components"][0]["hashes"][0]["alg"] == "SHA-256"
     assert release("tiny", "local") is None, "and nothing to release"
 
 
