@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
+
+from tandem.records import Pair
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 
@@ -23,10 +26,21 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
-def start_from_its_form(page: Page, base: str, deployment: str) -> str:
-    """Submit the deployment's form as it is; the id of the run."""
+@pytest.fixture
+def base(clone: Path) -> str:
+    """Where the clone's Prefect UI is."""
+    url = httpx.URL(json.loads((clone / ".tandem" / "up.json").read_text())["url"])
+    return str(url.copy_with(path="")).rstrip("/")
+
+
+def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -> str:
+    """Submit the deployment's form, with these fields filled; the id of the run."""
     found = httpx.get(f"{base}/api/deployments/name/{deployment}", timeout=60).json()
     page.goto(f"{base}/deployments/deployment/{found['id']}/run")
+    for name, value in fields.items():
+        label = page.locator(".schema-form-property__label", has_text=re.compile(rf"^{name}\b"))
+        page.locator(".schema-form-property", has=label).locator("textarea").fill(value)
+    shoot(page, f"form-{deployment.replace('/', '-')}")
     page.get_by_role("button", name="Submit").click()
     query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
     return until(lambda: httpx.post(f"{base}/api/flow_runs/filter", json=query, timeout=60).json())[0]["id"]
@@ -57,9 +71,7 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png")
 
 
-def test_integrate_and_release_run_from_their_forms(clone: Path, tandem, page: Page) -> None:
-    base = httpx.URL(json.loads((clone / ".tandem" / "up.json").read_text())["url"]).copy_with(path="")
-    base = str(base).rstrip("/")
+def test_integrate_and_release_run_from_their_forms(clone: Path, base: str, tandem, page: Page) -> None:
     run = start_from_its_form(page, base, "integrate/digits")
     assert completed(base, run)["name"].startswith("digits ")
     page.goto(f"{base}/runs/flow-run/{run}")
@@ -81,3 +93,32 @@ def test_integrate_and_release_run_from_their_forms(clone: Path, tandem, page: P
     shoot(page, "release")
     address = tandem(clone, "status", "digits").split(" at ")[1].split(",")[0]
     assert httpx.get(f"{address}/readyz").status_code == 200
+
+
+def runs(clone: Path, tandem) -> str:
+    """The tag of what local runs."""
+    (app,) = json.loads(tandem(clone, "status", "digits", "--json"))
+    return Pair(**app["environments"][0]["state"]["current"]["candidate"]["pair"]).tag
+
+
+def test_publish_approve_rollback_and_prune_run_from_their_forms(clone: Path, base: str, tandem, page: Page) -> None:
+    tandem(clone, "integrate", "digits")
+    tandem(clone, "release", "digits", "local")
+    before = runs(clone, tandem)
+    (clone / "model" / "notes.txt").write_text("another one")
+    run = start_from_its_form(page, base, "publish/digits", directory=str(clone / "model"), by="dora")
+    name = completed(base, run)["name"]
+    version = name.split()[-1]
+    assert name.startswith("digits: digits ") and version not in before
+
+    tandem(clone, "integrate", "digits")
+    completed(base, start_from_its_form(page, base, "approve/digits", note="looked at it", by="ann"))
+    until(lambda: version in runs(clone, tandem))
+
+    completed(base, start_from_its_form(page, base, "rollback/digits-local", why="too slow"))
+    assert runs(clone, tandem) == before
+    assert "too slow" in tandem(clone, "status", "digits")
+
+    run = start_from_its_form(page, base, "prune/digits")
+    completed(base, run)
+    assert before in tandem(clone, "candidates", "digits"), "what an environment runs stays"
