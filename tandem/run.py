@@ -65,7 +65,7 @@ def run(command: Command, say: Say | None = None) -> Finished:
     there is no such program.
     """
     began = time.monotonic()
-    batches = _Batches(say)
+    batches = Batches(say)
     with _started(command, subprocess.STDOUT) as process:
         for _, piece in _pieces(process, began + command.time_limit):
             batches.take(piece)
@@ -180,7 +180,7 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         os.killpg(process.pid, number)
 
 
-class _Batches:
+class Batches:
     """Gathers output into batches of lines for people (200 lines or a second), and keeps its end."""
 
     def __init__(self, say: Say | None) -> None:

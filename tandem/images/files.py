@@ -31,7 +31,7 @@ def app_files(source: Source, patterns: tuple[str, ...], workdir: str) -> list[E
     folder = Path(source.folder)
     chosen = PathSpec.from_lines("gitignore", patterns)
     ignored = _dockerignore(folder)
-    tracked = [path for path in _listing(source) if NEVER.isdisjoint(path.split("/"))]
+    tracked = [path for path in listing(source) if NEVER.isdisjoint(path.split("/"))]
     selected = [path for path in tracked if chosen.match_file(path) and not ignored.excludes(path)]
     for pattern in patterns:
         alone = PathSpec.from_lines("gitignore", [pattern.removeprefix("!")])
@@ -56,7 +56,7 @@ def content_of(file: Path, name: str) -> Blob:
     return Blob(name, file.lstat().st_size, None, read)
 
 
-def _listing(source: Source) -> Iterator[str]:
+def listing(source: Source) -> Iterator[str]:
     """The paths of the commit; where the folder is no checkout, those in the folder."""
     folder = Path(source.folder)
     if not (folder / ".git").exists():

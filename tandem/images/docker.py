@@ -1,0 +1,155 @@
+"""The builder that runs the app's own Dockerfile, whatever it holds, by a Docker daemon, and pushes what comes out."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import IO, cast
+
+import docker
+
+from tandem.errors import BuildFailed, RegistryError
+from tandem.image_config import ImageConfig, config_bytes, config_of
+from tandem.images import docker_buildkit
+from tandem.images.context import context
+from tandem.images.docker_daemon import Daemon, reached, remedy
+from tandem.images.docker_delivery import deliver
+from tandem.images.docker_images import LABEL, local_name, tidy
+from tandem.images.docker_log import Refused, follow
+from tandem.images.dockerfile import Dockerfile, read
+from tandem.manifests import CONFIG, as_oci, blob_of
+from tandem.records import Commit, Image, ImageManifest, Source
+from tandem.seams import Registry
+from tandem.settings import ImageSettings
+from tandem.templates import resolve
+
+
+@dataclass(frozen=True)
+class Docker:
+    """The builder `docker`. `model` is the path of the model's folder in the image."""
+
+    model: str
+    daemon: Daemon
+
+    def build(self, source: Source, image: ImageSettings, registry: Registry) -> Image:
+        """The image of the commit's Dockerfile, in the registry without a tag.
+
+        Raises BuildFailed with the line of the Dockerfile and the end of its output, SettingsError, RegistryError,
+        Unreachable.
+        """
+        file = read(source, image.dockerfile)
+        name = local_name(registry)
+        tag = f"build-{source.commit.id[:12]}"
+        with reached(self.daemon) as client:
+            if image.secrets or file.buildkit:
+                built = docker_buildkit.build(self.daemon, source, image, file, f"{name}:{tag}", {LABEL: str(registry)})
+            else:
+                built = self._classic(client, source, image, file, f"{name}:{tag}", {LABEL: str(registry)})
+            try:
+                delivered = deliver(client, self.daemon, built, registry, tag, image.platform)
+            finally:
+                tidy(client, built, registry, tag)
+        _check(delivered.image, image)
+        finished = self._finished(delivered.image, source.commit, image)
+        if delivered.temporary:
+            self._forget(registry, delivered.image.digest, tag)
+        return finished
+
+    def _classic(
+        self,
+        client: docker.DockerClient,
+        source: Source,
+        image: ImageSettings,
+        file: Dockerfile,
+        tag: str,
+        labels: Mapping[str, str],
+    ) -> str:
+        """The image's id. The daemon's classic builder: the one that every daemon's API offers without a session."""
+        messages = client.api.build(
+            fileobj=cast(IO[bytes], context(source, file.path)),  # read as an iterable, and so streamed
+            custom_context=True,
+            dockerfile=file.path,
+            tag=tag,
+            labels=dict(labels),
+            platform=image.platform,
+            rm=True,
+            forcerm=True,
+            timeout=client.api.timeout,
+            decode=True,
+        )
+        try:
+            aux = follow(messages, self.daemon.say, self.daemon.tell)
+        except Refused as refused:
+            raise BuildFailed(_told(file, refused)) from None
+        ids = [str(each["ID"]) for each in aux if "ID" in each]
+        if not ids:
+            raise BuildFailed(f"{file.path}: the daemon at {self.daemon} ended without an image: build again")
+        return ids[-1]
+
+    def _finished(self, built: Image, commit: Commit, image: ImageSettings) -> Image:
+        """The same layers as an OCI image, which says of itself what Tandem needs; its times are the commit's."""
+        config = config_of(built)
+        if config.user in {"", "0", "root"} or config.user.startswith(("0:", "root:")):
+            self.daemon.say("warning: the Dockerfile has no USER, so the app runs as root: many clusters refuse that")
+        described = registry_config(config, commit, image, self.model)
+        annotations = {
+            "org.opencontainers.image.created": commit.time.isoformat(),
+            "org.opencontainers.image.revision": commit.id,
+        }
+        registry = built.registry
+        manifest = ImageManifest(
+            registry.write(blob_of(config_bytes(described), "config.json"), CONFIG),
+            tuple(map(as_oci, built.manifest.layers)),
+            annotations,
+        )
+        return Image(registry, registry.put(manifest).digest, manifest)
+
+    def _forget(self, registry: Registry, digest: str, tag: str) -> None:
+        """Remove what docker pushed; its layers stay with the image that was made of them."""
+        try:
+            registry.delete(digest)
+        except RegistryError as error:
+            why = "harmless, and no candidate; a login that may delete, or the registry's own clean-up, removes it"
+            self.daemon.say(f"the tag {tag} stays in {registry}: {why} ({error})")
+
+
+def registry_config(config: ImageConfig, commit: Commit, image: ImageSettings, model: str) -> ImageConfig:
+    """The Dockerfile's config with [image].env and, where it names one, [image].command; and Tandem's labels."""
+
+    def resolved(text: str) -> str:
+        return resolve(text, model=model, port=image.port, listen=f"0.0.0.0:{image.port}")
+
+    if image.command:
+        config = replace(config, command=tuple(map(resolved, image.command)), entrypoint=())
+    command = image.command or (*config.entrypoint, *config.command)
+    created = commit.time.isoformat()
+    return replace(
+        config,
+        created=created,
+        env={**config.env, **{name: resolved(value) for name, value in image.env.items()}},
+        ports=tuple(sorted({*config.ports, f"{image.port}/tcp"})),
+        labels={
+            **{name: text for name, text in config.labels.items() if name != LABEL},
+            "org.opencontainers.image.created": created,
+            "org.opencontainers.image.revision": commit.id,
+            "dev.tandem.base": "dockerfile",
+            "dev.tandem.command": json.dumps(list(command)),
+            "dev.tandem.env": json.dumps(dict(image.env), sort_keys=True),
+            "dev.tandem.model.path": model,
+            "dev.tandem.port": str(image.port),
+        },
+    )
+
+
+def _told(file: Dockerfile, refused: Refused) -> str:
+    where = file.step(refused.step)
+    if line := re.search(r"(?:parse error|on|at) line (\d+)", refused.text):
+        where = file.at(int(line[1]))
+    tail = f"\n{refused.tail}" if refused.tail else ""
+    return f"{where}: {refused.text}{remedy(refused.text + refused.tail)}{tail}"
+
+
+def _check(built: Image, image: ImageSettings) -> None:
+    config = config_of(built)
+    if (its := f"{config.os}/{config.architecture}") != image.platform:
+        raise BuildFailed(f"{image.dockerfile} gives an image for {its}, [image] platform is {image.platform}")

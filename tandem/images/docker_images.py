@@ -1,0 +1,48 @@
+"""What a Docker daemon keeps of ours: one image for each registry that it built for, the next build's cache."""
+
+import hashlib
+import re
+import time
+from contextlib import suppress
+from datetime import datetime
+
+import docker
+from docker.errors import ImageNotFound
+
+from tandem.seams import Registry
+
+LABEL = "dev.tandem.build"  # the registry that an image was built for
+KEPT = "tandem.local"
+FORGOTTEN = 6 * 3600.0  # seconds after which no living build still needs its tag
+
+
+def local_name(registry: Registry) -> str:
+    """What the daemon calls an image: for a registry that it can push to, its name there."""
+    name = str(registry)
+    return _kept(registry) if name.startswith("oci:") else re.sub(r"^\w+://", "", name)
+
+
+def tidy(client: docker.DockerClient, built: str, registry: Registry, tag: str) -> None:
+    """Keep the image just built, and nothing else of ours for this registry, not what killed builds left either."""
+    name, label = local_name(registry), f"{LABEL}={registry}"
+    client.api.tag(built, _kept(registry), "newest", force=True)
+    _untag(client, f"{name}:{tag}")
+    for image in client.api.images(filters={"label": label}):
+        if time.time() - _seconds(image["Created"]) > FORGOTTEN:
+            for other in image.get("RepoTags") or ():
+                if other.startswith(f"{name}:build-"):
+                    _untag(client, other)
+    client.images.prune({"dangling": True, "label": label})
+
+
+def _untag(client: docker.DockerClient, name: str) -> None:
+    with suppress(ImageNotFound):
+        client.api.remove_image(name, noprune=True)
+
+
+def _kept(registry: Registry) -> str:
+    return f"{KEPT}/{hashlib.sha256(str(registry).encode()).hexdigest()[:16]}"
+
+
+def _seconds(created: int | str) -> float:
+    return datetime.fromisoformat(created).timestamp() if isinstance(created, str) else float(created)
