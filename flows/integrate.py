@@ -13,12 +13,13 @@ from tandem.models.kept import on_disk
 from tandem.records import Candidate, Descriptor, Image, Pair, Source
 from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
-from tandem.targets.trial import Trial, try_image
+from tandem.targets.trial import Trial
 
 from . import backends, cards, ingredients, proof
 from .backends import AppName
 from .ingredients import Ingredients
 from .stages import stage
+from .trial import try_somewhere
 
 
 @stage("resolve", network=True)
@@ -98,7 +99,7 @@ def push_image(settings: Settings, chosen: Ingredients, app_image: Image, layers
 @stage("test image", network=True)
 def test_image(settings: Settings, image: Image) -> Trial:
     """The image, by its digest, as it will run: ready in time, right answers, stops when told. Raises ImageFailed."""
-    trial = try_image(image, settings.toml.verify, backends.scratch(settings, "trials"), settings.home / "cache")
+    trial = try_somewhere(settings, image)
     get_run_logger().info("%s", trial)
     return trial
 

@@ -11,8 +11,9 @@ import httpx
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 
-from tandem.errors import RegistryError
-from tandem.registries.login import Challenge, Grant, token
+from tandem.errors import RegistryError, Unreachable
+from tandem.registries.answers import failure, told
+from tandem.registries.login import LOOPBACK, Challenge, Grant, challenge_of, token
 
 ENTRA_SCOPE = "https://containerregistry.azure.net/.default"
 ROLES = "AcrPull or AcrPush, or where the registry uses ABAC Container Registry Repository Reader or Writer"
@@ -30,9 +31,7 @@ class AcrLogin:
 
     def grant(self, challenge: Challenge, scopes: Iterable[str]) -> Grant | None:
         """An access token for the scopes, both repositories' in one where a mount needs two."""
-        realm = httpx.URL(challenge.realm or f"https://{self.host}/oauth2/token")
-        if realm.host != httpx.URL(f"https://{self.host}").host:
-            raise RegistryError(f"{self.host}: names {realm.host} for its login, which ACR never does: not sent there")
+        realm = self._realm(challenge)
         form = {
             "grant_type": "refresh_token",
             "service": challenge.service,
@@ -45,6 +44,16 @@ class AcrLogin:
         except RegistryError as error:
             self._refresh = None
             raise RegistryError(f"{error}. This identity needs a role on the registry: {ROLES}") from None
+
+    def refresh_token(self, challenge: Challenge) -> str:
+        """The registry's refresh token, a secret that also logs Docker in."""
+        return self._refresh_token(self._realm(challenge), challenge.service)
+
+    def _realm(self, challenge: Challenge) -> httpx.URL:
+        realm = httpx.URL(challenge.realm or f"https://{self.host}/oauth2/token")
+        if realm.host != httpx.URL(f"https://{self.host}").host:
+            raise RegistryError(f"{self.host}: names {realm.host} for its login, which ACR never does: not sent there")
+        return realm
 
     def _refresh_token(self, realm: httpx.URL, service: str) -> str:
         if self._refresh is None or self.clock() >= self._refresh.until:
@@ -62,3 +71,19 @@ class AcrLogin:
                 raise RegistryError(f"{error}. The registry does not take this Entra token: is it of the registry's "
                                     "tenant ('az login --tenant'), and not expired?") from None  # fmt: skip
         return self._refresh.header.removeprefix("Bearer ")
+
+
+def refresh_token(host: str, entra: Callable[[str], AccessToken], client: httpx.Client) -> str:
+    """What `docker login` takes as the password of user 00000000-0000-0000-0000-000000000000, for about three hours.
+
+    Raises RegistryError, Unreachable.
+    """
+    scheme = "http" if httpx.URL(f"http://{host}").host in LOOPBACK else "https"
+    try:
+        response = client.get(f"{scheme}://{host}/v2/")
+    except httpx.TransportError as error:
+        raise Unreachable(f"{host}: login: {told(error)}") from error
+    if (challenge := challenge_of(response)) is None:
+        raise failure(response, f"{host}: asking how to log in")
+    login = AcrLogin(host, entra, client)
+    return login.refresh_token(challenge)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,22 @@ STOP_LIMIT = 20.0  # seconds from SIGTERM to the end; platforms wait 30 and then
 
 @dataclass(frozen=True)
 class Trial:
-    """An image that works: seconds to ready, what each request took, seconds from SIGTERM to the end."""
+    """An image that works: seconds to ready, what each request took, seconds from SIGTERM to the end.
+
+    `where` it was tried ("docker 20.10.24" or "a process of this machine"), and `why` there.
+    """
 
     ready_seconds: float
     checks: tuple[Check, ...]
     stop_seconds: float
+    where: str = "a process of this machine"
+    why: str = ""
 
     def __str__(self) -> str:
         asked = "; ".join(map(str, self.checks)) or "no requests in [verify]"
-        return f"ready after {self.ready_seconds:.2f} s; {asked}; ended {self.stop_seconds:.2f} s after SIGTERM"
+        place = f"in {self.where}{f' ({self.why})' if self.why else ''}"
+        times = f"ready after {self.ready_seconds:.2f} s; {asked}; ended {self.stop_seconds:.2f} s after SIGTERM"
+        return f"{place}: {times}"
 
 
 def try_image(image: Image, verify: VerifySettings, folder: Path, cache: Path, stop_limit: float = STOP_LIMIT) -> Trial:
@@ -43,7 +50,7 @@ def try_image(image: Image, verify: VerifySettings, folder: Path, cache: Path, s
     `folder` holds the trials, `cache` is .tandem/cache. Raises ImageFailed with the app's last lines, Unreachable
     and RegistryError where the image cannot be fetched, ReleaseFailed where this machine cannot try it.
     """
-    with _scratch(folder) as scratch:
+    with living_folder(folder) as scratch:
         try:
             bundle = unpack(image, scratch / "images", cache / "layers")
             program = bundles.program_of(bundle, scratch)
@@ -131,12 +138,16 @@ def _told(image: Image, failure: ReleaseFailed) -> str:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    """A trial's own folder, locked while the trial lives; what trials that were killed left behind is ended first."""
+def living_folder(folder: Path, clear: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """A trial's own folder, locked while the trial lives; what trials that were killed left behind is ended first.
+
+    `clear` ends what they left elsewhere; a trial lives while `launch.living` says so of the file `lock` in its folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as living:
         with (folder / ".lock").open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
+            clear()
             _clear(folder)
             scratch = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%H%M%S')}-", dir=folder))
             living.callback(shutil.rmtree, scratch, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Where an image is tried: in Docker where an engine answers that can pull it, else as a process of this machine."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from prefect import get_run_logger
+
+from tandem.errors import ReleaseFailed, SettingsError, Unreachable
+from tandem.images.carry import FILES
+from tandem.records import Image
+from tandem.settings import ImageSettings, Settings
+from tandem.targets.trial import Trial, try_image
+
+from . import backends
+
+if TYPE_CHECKING:  # docker and prefect-docker take long to import, and most apps on one machine need neither
+    from .engine import Engine
+
+
+def try_somewhere(settings: Settings, image: Image) -> Trial:
+    """The image, by its digest, tried where it can be; the log and the trial say where and why.
+
+    Raises ImageFailed, RegistryError, Unreachable, SettingsError, or ReleaseFailed where it can be tried nowhere.
+    """
+    engine, why = place(settings)
+    get_run_logger().info("tried in %s: %s", f"docker {engine.version}" if engine else "a process of this machine", why)
+    folder, wish = backends.scratch(settings, "trials"), settings.toml
+    if engine is None:
+        try:
+            trial = try_image(image, wish.verify, folder, settings.home / "cache")
+        except ReleaseFailed as failure:
+            if _none(wish.image):
+                raise
+            raise ReleaseFailed(f"{failure.reason} (not tried in Docker: {why})", failure.fault, failure.log) from None
+    else:
+        from .container import MEMORY, Wish, try_in_docker
+        from .engine import remote
+
+        model = sum(layer.size for layer in image.manifest.layers if FILES in layer.annotations)
+        asked = Wish(wish.verify, wish.image.port, wish.image.dockerfile, max(MEMORY, 4 * model))
+        trial = try_in_docker(engine, remote(settings, image.digest), asked, folder)
+    return replace(trial, why=why)
+
+
+def place(settings: Settings) -> "tuple[Engine | None, str]":
+    """The engine to try in, or None for a process of this machine; and why.
+
+    Raises SettingsError or Unreachable where [image].engine names one that cannot be used.
+    """
+    image = settings.toml.image
+    if _none(image):
+        return None, 'base = "none": the interpreter is this machine\'s'
+    from .engine import answering, docker_host, docker_name, elsewhere
+
+    try:
+        docker_name(image.registry)
+        host = docker_host(settings)
+        if elsewhere(host):
+            raise SettingsError("image.engine: it is on another machine, whose ports are not reached from here")
+        return answering(host), f"[image] engine = {image.engine!r}" if image.engine else "a Docker engine answers"
+    except (SettingsError, Unreachable) as error:
+        if image.engine is not None:
+            raise
+        return None, str(error)
+
+
+def _none(image: ImageSettings) -> bool:
+    return image.builder == "assemble" and image.base == "none"
