@@ -79,9 +79,7 @@ def main() -> None:
         runs = measure(Path(folder), wish.size, wish.rounds, wish.docker, wish.only)
     words = f"{wish.size / 2**20:.0f} MiB, {wish.rounds} rounds, {os.cpu_count()} cores, {platform.machine()}"
     print(f"\n{words}, load before {load:.1f}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}\n")
-    print(
-        "| way | min s | median s | max s | Tandem's / this | CPU s: store + registry + client | client MiB above idle |"
-    )
+    print("| way | min s | median s | max s | Tandem's / this | CPU s: store, registry, client | MiB above idle |")
     print("|---|---|---|---|---|---|---|")
     first = next(iter(runs.values()))
     for name, done in runs.items():

@@ -89,9 +89,9 @@ def parse_config(content: bytes, what: object) -> ImageConfig:
 
 
 def config_of(image: Image) -> ImageConfig:
-    """The config of an image in a registry, read and checked. Raises RegistryError, Unreachable."""
+    """The config of an image: as it is at hand, or in its registry, checked. Raises RegistryError, Unreachable."""
     descriptor = image.manifest.config
     if descriptor.size > LIMIT:
         raise RegistryError(f"{image}: its config has {descriptor.size} bytes, {LIMIT} are allowed")
-    content = b"".join(image.registry.read(descriptor.digest))
+    content = image.config or b"".join(image.registry.read(descriptor.digest))
     return parse_config(check(content, descriptor.digest, image), image)

@@ -20,7 +20,8 @@ T = TypeVar("T")
 class Blob:
     """A run of bytes by a relative POSIX path, that can be read from any offset, as often as needed.
 
-    `open(offset)` yields pieces (64 KiB to 4 MiB each). `sha256` is hex, or None until the bytes have passed once.
+    `open(offset)` yields pieces (64 KiB to 4 MiB each), `size` - `offset` bytes in all. `sha256` is hex, or None until
+    the bytes have passed once; who takes them compares it.
     """
 
     name: str
@@ -97,13 +98,15 @@ class Image:
     """An image in a registry, by digest. `digest` is its image manifest's.
 
     `lock` is what its builder knows of the Python packages in it, as a requirements file: `name==version`, with the
-    wheels' hashes where they are known; "" where it was not built just now.
+    wheels' hashes where they are known; "" where it was not built just now. `config` is its config, b"" where the
+    registry is to be asked for it.
     """
 
     registry: "Registry" = field(compare=False, repr=False)
     digest: str
     manifest: ImageManifest
     lock: str = field(default="", compare=False, repr=False)
+    config: bytes = field(default=b"", compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.registry}@{self.digest}"

@@ -82,7 +82,10 @@ class Builder(Protocol):
     """Makes an app image: base + dependencies + code, without the model. `assemble`, `docker`."""
 
     def build(self, source: Source, image: "ImageSettings", registry: Registry) -> Image:
-        """The app image of a commit, in the registry without a tag. Raises BuildFailed, Unreachable."""
+        """The app image of a commit: its layers in the registry, and its config there or at hand; without a tag.
+
+        Raises BuildFailed, Unreachable.
+        """
 
 
 class Target(Protocol):

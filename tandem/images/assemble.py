@@ -18,7 +18,7 @@ from tandem.images.layers import MEDIA_TYPE, layer_blob
 from tandem.images.lock import text
 from tandem.images.packages import choose, packages_layer
 from tandem.images.requirements import Requirements, read
-from tandem.manifests import CONFIG, blob_of
+from tandem.manifests import CONFIG, digest_of, manifest_bytes
 from tandem.records import Blob, Descriptor, Image, ImageManifest, Source
 from tandem.seams import Registry
 from tandem.settings import ImageSettings
@@ -34,7 +34,10 @@ class Assemble:
     remembered: Mapping[str, Descriptor]
 
     def build(self, source: Source, image: ImageSettings, registry: Registry) -> Image:
-        """The app image of a commit, in the registry without a tag. Raises BuildFailed, SettingsError, Unreachable."""
+        """The app image of a commit: its layers in the registry. Raises BuildFailed, SettingsError, Unreachable.
+
+        Its config and image manifest are not: nobody runs it without a model, and each costs requests.
+        """
         _check(image)
         files = layer_blob(app_files(source, image.files, image.workdir), "files.tar")
         requirements = _requirements(source, image)
@@ -47,13 +50,13 @@ class Assemble:
             ("the app's files", registry.write(_hashed(files), MEDIA_TYPE)),
         )
         content = config_bytes(app_config(base, layers, source.commit, image, self.model))
-        config = registry.write(blob_of(content, "config.json"), CONFIG)
+        config = Descriptor(CONFIG, digest_of(content), len(content))
         annotations = {
             "org.opencontainers.image.created": source.commit.time.isoformat(),
             "org.opencontainers.image.revision": source.commit.id,
         }
         manifest = ImageManifest(config, (*below, *(layer for _, layer in layers)), annotations)
-        return Image(registry, registry.put(manifest).digest, manifest, text(packages.lines))
+        return Image(registry, digest_of(manifest_bytes(manifest)), manifest, text(packages.lines), content)
 
 
 def _requirements(source: Source, image: ImageSettings) -> Requirements:

@@ -108,12 +108,13 @@ def put_on(
         },
         env={**(env or {}), **config.env},
     )
+    content = config_bytes(config)
     manifest = ImageManifest(
-        config=image.registry.write(blob_of(config_bytes(config), "config.json"), CONFIG),
+        config=image.registry.write(blob_of(content, "config.json"), CONFIG),
         layers=(*map(as_oci, image.manifest.layers), *model.layers),
         annotations={**image.manifest.annotations, **annotations},
     )
-    return Image(image.registry, image.registry.put(manifest).digest, manifest, image.lock)
+    return Image(image.registry, image.registry.put(manifest).digest, manifest, image.lock, content)
 
 
 def _with(config: ImageConfig, env: Mapping[str, str] | None) -> dict[str, str]:

@@ -46,5 +46,5 @@ class Passing:
         if size != self.blob.size or found != (known or found):
             seen = f"gave {size} bytes of SHA-256 {found}" if size == self.blob.size else f"gave {size} bytes"
             said = f"{self.blob.size} bytes" + (f" of SHA-256 {known}" if known else "")
-            remedy = "it was changed or damaged in the store: publish the model again"
+            remedy = "it was changed or damaged in the store: delete it there, then publish the model again"
             raise ModelDamaged(f"{self.of}: {self.blob.name} {seen}, and its model manifest says {said}: {remedy}")

@@ -156,7 +156,8 @@ def _shape(answer: httpx.Response, position: int, tag: str | None, what: str) ->
 
 def _pieces(answer: httpx.Response, what: str, clock: Callable[[], float]) -> Iterator[bytes]:
     """The body in pieces; Unreachable where it breaks off or trickles, after what came before it broke."""
-    parts, held, waited, seen = answer.iter_raw(), bytearray(), 0.0, 0
+    parts, waited, seen = answer.iter_raw(), 0.0, 0
+    held, length = list[bytes](), 0  # joined once: a bytearray copies what it holds each time that it grows
     try:
         while True:
             asked = clock()
@@ -164,18 +165,19 @@ def _pieces(answer: httpx.Response, what: str, clock: Callable[[], float]) -> It
             waited += clock() - asked  # the time that a slow reader takes does not count
             if part is None:
                 break
-            held += part
+            held.append(part)
+            length += len(part)
             seen += len(part)
             if waited > PATIENCE:
                 if seen < SLOWEST:
                     raise Unreachable(f"{what}: only {seen} bytes came in {waited:.0f} s: try again")
                 waited, seen = 0.0, 0
-            if len(held) >= PIECE:
-                yield bytes(held)
-                held.clear()
+            if length >= PIECE:
+                yield b"".join(held)
+                held, length = [], 0
     except httpx.TransportError as error:
         if held:
-            yield bytes(held)
+            yield b"".join(held)
         raise Unreachable(f"{what}: broke off: {told(error)}: try again") from None
     if held:
-        yield bytes(held)
+        yield b"".join(held)

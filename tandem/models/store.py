@@ -98,9 +98,9 @@ class PublishedStore:
         return Blob(file.name, file.size, file.sha256, partial(self._open, f"{folder}/{file.name}", file))
 
     def _open(self, path: str, file: ManifestFile, offset: int) -> Iterator[bytes]:
+        """Its size is compared here; its hash by who takes it, once: it costs a processor 0.8 s a GiB."""
         what = f"{self}/{path} (delete it there and publish the same files again)"
-        sha256 = file.sha256 if offset == 0 else None  # a hash needs every byte
-        return exact(self.objects.read(path, offset), file.size - offset, sha256, what)
+        return exact(self.objects.read(path, offset), file.size - offset, None, what)
 
 
 def only(version: str, versions: Sequence[str], name: str, where: str) -> int:

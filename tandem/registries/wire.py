@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Lock
 
 import httpx
@@ -12,6 +12,7 @@ from tandem.registries.answers import BUSY, failure, told
 from tandem.registries.login import Challenge, Grant, Login, challenge_of
 
 TRIES = 4
+SPENT = 64 * 1024  # bytes of an answer that are read for its connection's sake
 LONGEST = 30.0  # seconds that a busy registry is waited for in here; a longer wish goes to whoever called
 
 
@@ -80,6 +81,7 @@ class Wire:
                 try:
                     if response.status_code in set(ok):
                         yield response
+                        _spend(response)
                         return
                     refusal = failure(response, what)
                 finally:
@@ -148,3 +150,13 @@ class Wire:
             if grant is not None:
                 self._grants[scopes] = grant
             return grant
+
+
+def _spend(response: httpx.Response) -> None:
+    """Reads what little of an answer nobody asked for: a connection is used again only where nothing is left in it."""
+    size = response.headers.get("Content-Length", "")
+    bare = response.request.method == "HEAD" or response.status_code == 204
+    if not response.is_stream_consumed and (bare or (size.isdigit() and int(size) <= SPENT)):
+        with suppress(httpx.TransportError):
+            for _ in response.iter_raw():
+                pass

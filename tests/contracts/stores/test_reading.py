@@ -7,8 +7,11 @@ import pytest
 
 from tandem.documents import canonical
 from tandem.errors import ModelDamaged, ModelRefused
+from tandem.images.carry import carry_layers
+from tandem.models.kept import on_disk
 from tandem.models.store import PublishedStore
 from tandem.records import Blob, Facts
+from tandem.registries import open_registry
 
 
 @pytest.mark.parametrize("offset", [0, 1, 65_536, 299_999, 300_000])
@@ -19,12 +22,22 @@ def test_a_file_is_read_from_any_offset(place, blob, offset):
     assert b"".join(model.files[0].open(offset)) == content[offset:]
 
 
-@pytest.mark.parametrize("damage", [b"weightz", b"weigh", b"weights and more", b""])
+@pytest.mark.parametrize("damage", [b"weigh", b"weights and more", b""])
 def test_damaged_bytes_never_come_to_an_end(place, blob, damage):
     model = place.store().publish("digits", [blob("w", b"weights")], Facts())
     place.put(f"digits/{model.version}/files/w", damage)
     with pytest.raises(ModelDamaged, match=f"{model.version}/files/w .*delete it there and publish"):
         list(place.store().model("digits", model.version).files[0].open(0))
+
+
+def test_damage_that_only_the_hash_shows_is_found_by_who_takes_the_bytes(place, blob, tmp_path):
+    model = place.store().publish("digits", [blob("w", b"weights")], Facts())
+    place.put(f"digits/{model.version}/files/w", b"weightz")
+    model = place.store().model("digits", model.version)
+    with pytest.raises(ModelDamaged, match=f"digits {model.version[:12]}: w .*SHA-256"):
+        on_disk(model, tmp_path / "cache")
+    with pytest.raises(ModelDamaged, match=f"digits {model.version[:12]}: w .*SHA-256"):
+        carry_layers(model, "/model", open_registry("oci:registry", tmp_path), {})
 
 
 def test_a_file_that_is_gone_is_put_back_by_publishing_again(place, blob):

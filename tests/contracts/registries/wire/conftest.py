@@ -39,6 +39,7 @@ class Front:
     names_back: bool = False
     rules: list[Rule] = field(default_factory=list)
     seen: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
+    connections: int = 0
     uploads: dict[str, bytearray] = field(default_factory=dict)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False))  # plain HTTP: no TLS to set up
 
@@ -56,6 +57,10 @@ class Front:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     front: Front
+
+    def setup(self) -> None:
+        super().setup()
+        self.front.connections += 1
 
     def do_any(self) -> None:
         front, length = self.front, int(self.headers.get("Content-Length", "0"))
