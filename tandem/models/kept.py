@@ -25,9 +25,9 @@ def on_disk(model: Model, cache: Path) -> Path:
             for blob in model.files:
                 file = half / blob.name
                 file.parent.mkdir(parents=True, exist_ok=True)
-                what = f"model {model.name} {model.version[:12]}: {blob.name}"
+                what = f"model {model.name} {model.version[:12]}: {blob.name} (delete it there, publish it again)"
                 with file.open("wb") as opened:
-                    for piece in exact(blob.open(0), blob.size, blob.sha256, f"{what} (delete it in the store, publish it again)"):
+                    for piece in exact(blob.open(0), blob.size, blob.sha256, what):
                         opened.write(piece)
                 file.chmod(0o444)
             half.chmod(0o755)
