@@ -2,19 +2,19 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import IO, cast
 
 import docker
+from docker.errors import APIError
 
-from tandem.errors import BuildFailed, RegistryError
+from tandem.errors import BuildFailed, TandemError
 from tandem.image_config import ImageConfig, config_bytes, config_of
 from tandem.images import docker_buildkit
 from tandem.images.context import context
-from tandem.images.docker_daemon import Daemon, reached, remedy
+from tandem.images.docker_daemon import Daemon, build_failure, reached
 from tandem.images.docker_delivery import deliver
-from tandem.images.docker_images import LABEL, local_name, tidy
+from tandem.images.docker_images import LABEL, keep_failed, local_name, tidy
 from tandem.images.docker_log import Refused, follow
 from tandem.images.dockerfile import Dockerfile, read
 from tandem.manifests import CONFIG, as_oci, blob_of
@@ -38,18 +38,18 @@ class Docker:
         Unreachable.
         """
         file = read(source, image.dockerfile)
-        name = local_name(registry)
         tag = f"build-{source.commit.id[:12]}"
         with reached(self.daemon) as client:
             if image.secrets or file.buildkit:
-                built = docker_buildkit.build(self.daemon, source, image, file, f"{name}:{tag}", {LABEL: str(registry)})
+                name, labels = f"{local_name(registry)}:{tag}", {LABEL: str(registry)}
+                built = docker_buildkit.build(self.daemon, source, image, file, name, labels)
             else:
-                built = self._classic(client, source, image, file, f"{name}:{tag}", {LABEL: str(registry)})
+                built = self._classic(client, source, image, file, registry, tag)
             try:
+                _check(client, built, image)
                 delivered = deliver(client, self.daemon, built, registry, tag, image.platform)
             finally:
                 tidy(client, built, registry, tag)
-        _check(delivered.image, image)
         finished = self._finished(delivered.image, source.commit, image)
         if delivered.temporary:
             self._forget(registry, delivered.image.digest, tag)
@@ -61,26 +61,29 @@ class Docker:
         source: Source,
         image: ImageSettings,
         file: Dockerfile,
+        registry: Registry,
         tag: str,
-        labels: Mapping[str, str],
     ) -> str:
         """The image's id. The daemon's classic builder: the one that every daemon's API offers without a session."""
-        messages = client.api.build(
-            fileobj=cast(IO[bytes], context(source, file.path)),  # read as an iterable, and so streamed
-            custom_context=True,
-            dockerfile=file.path,
-            tag=tag,
-            labels=dict(labels),
-            platform=image.platform,
-            rm=True,
-            forcerm=True,
-            timeout=client.api.timeout,
-            decode=True,
-        )
         try:
+            messages = client.api.build(
+                fileobj=cast(IO[bytes], context(source, file.path)),  # read as an iterable, and so streamed
+                custom_context=True,
+                dockerfile=file.path,
+                tag=f"{local_name(registry)}:{tag}",
+                labels={LABEL: str(registry)},
+                platform=image.platform,
+                rm=True,
+                forcerm=True,
+                timeout=client.api.timeout,
+                decode=True,
+            )
             aux = follow(messages, self.daemon.say, self.daemon.tell)
+        except APIError as error:
+            raise _failure(file, Refused(str(error.explanation or error))) from None
         except Refused as refused:
-            raise BuildFailed(_told(file, refused)) from None
+            keep_failed(client, refused.made, registry)
+            raise _failure(file, refused) from None
         ids = [str(each["ID"]) for each in aux if "ID" in each]
         if not ids:
             raise BuildFailed(f"{file.path}: the daemon at {self.daemon} ended without an image: build again")
@@ -108,7 +111,7 @@ class Docker:
         """Remove what docker pushed; its layers stay with the image that was made of them."""
         try:
             registry.delete(digest)
-        except RegistryError as error:
+        except TandemError as error:
             why = "harmless, and no candidate; a login that may delete, or the registry's own clean-up, removes it"
             self.daemon.say(f"the tag {tag} stays in {registry}: {why} ({error})")
 
@@ -141,15 +144,15 @@ def registry_config(config: ImageConfig, commit: Commit, image: ImageSettings, m
     )
 
 
-def _told(file: Dockerfile, refused: Refused) -> str:
+def _failure(file: Dockerfile, refused: Refused) -> TandemError:
     where = file.step(refused.step)
     if line := re.search(r"(?:parse error|on|at) line (\d+)", refused.text):
         where = file.at(int(line[1]))
-    tail = f"\n{refused.tail}" if refused.tail else ""
-    return f"{where}: {refused.text}{remedy(refused.text + refused.tail)}{tail}"
+    said = re.sub(r"(?s)^The command '.*' returned", "returned", refused.text)
+    return build_failure(where, said, refused.tail)
 
 
-def _check(built: Image, image: ImageSettings) -> None:
-    config = config_of(built)
-    if (its := f"{config.os}/{config.architecture}") != image.platform:
+def _check(client: docker.DockerClient, built: str, image: ImageSettings) -> None:
+    made = client.images.get(built).attrs
+    if (its := f"{made['Os']}/{made['Architecture']}") != image.platform:
         raise BuildFailed(f"{image.dockerfile} gives an image for {its}, [image] platform is {image.platform}")

@@ -14,9 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from tandem import run
-from tandem.errors import BuildFailed, SettingsError
+from tandem.errors import BuildFailed, SettingsError, TandemError
 from tandem.images.context import context
-from tandem.images.docker_daemon import Daemon, remedy
+from tandem.images.docker_daemon import Daemon, build_failure
 from tandem.images.docker_log import TAIL
 from tandem.images.dockerfile import Dockerfile
 from tandem.records import Progress, Source
@@ -33,7 +33,7 @@ SEEN = (
     "SSH_AUTH_SOCK",
     "TMPDIR",
 )
-TICK = re.compile(r"#\d+ (?:sha256:\S+ .*|extracting .*|transferring .*|resolve .*|\.\.\.|DONE .*)")
+TICK = re.compile(r"#\d+ (?:sha256:.*|extracting .*|transferring .*|resolve .*|\.\.\.|DONE .*|\[internal\] .*)")
 STEP = re.compile(r"#\d+ \[(?:(\S+) +)?(\d+)/(\d+)\] (.*)")
 ERROR = re.compile(
     r"(?m)^(?:#\d+ )?(?:ERROR: |error: )?(?:failed to solve\S* ?.*?: |executor failed running |ERROR: )(.*)$"
@@ -113,14 +113,16 @@ def _why(image: ImageSettings, file: Dockerfile) -> str:
     return f"{file.buildkit} is for BuildKit"
 
 
-def _failure(image: ImageSettings, file: Dockerfile, output: str, timed_out: bool) -> Exception:
+def _failure(image: ImageSettings, file: Dockerfile, output: str, timed_out: bool) -> TandemError:
     if "buildx component is missing" in output or "unknown flag: --" in output:
         return SettingsError(f"{_why(image, file)}: docker's client here has none: install its buildx plugin")
     if timed_out:
         return BuildFailed(f"{file.path}: not ready after {LIMIT / 3600:.0f} hours, and ended\n{_tail(output)}")
     reasons = ERROR.findall(output)
-    reason = reasons[-1] if reasons else "docker build failed"
-    return BuildFailed(f"{_where(file, output)}: {reason}{remedy(output)}\n{_tail(output)}")
+    said = re.sub(
+        r"^(?:\[.*\]: |process \".*\" did not complete successfully: )", "", reasons[-1] if reasons else "failed"
+    )
+    return build_failure(_where(file, output), said, _tail(output))
 
 
 def _where(file: Dockerfile, output: str) -> str:
@@ -133,6 +135,7 @@ def _where(file: Dockerfile, output: str) -> str:
 
 
 def _tail(output: str) -> str:
-    """The last lines that the failed step printed, or the whole's."""
-    lines = [line for line in output.split("\n") if line.strip() and not TICK.fullmatch(line)]
+    """The last lines that the failed step printed, which BuildKit repeats between rulers; else the whole's."""
+    block = re.search(r"(?ms)^------\n > .*?:\n(.*?)^------$", output)
+    lines = [line for line in (block[1] if block else output).split("\n") if line and not TICK.fullmatch(line)]
     return "\n".join(lines[-TAIL:])

@@ -1,6 +1,7 @@
 """A Docker daemon as the builder meets it: how it is reached, and what its failures mean."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ def told(daemon: Daemon, doing: str) -> Iterator[None]:
     except TandemError:
         raise
     except APIError as error:
-        raise BuildFailed(f"Docker at {daemon}: {_explained(error)}{remedy(_explained(error))}") from error
+        raise BuildFailed(f"Docker at {daemon}: {_explained(error)}{_remedy(_explained(error))}") from error
     except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if "ermission denied" in str(error):
             do = "let this user use it (on Linux the group 'docker'), or name another by DOCKER_HOST"
@@ -68,9 +69,21 @@ def told(daemon: Daemon, doing: str) -> Iterator[None]:
         raise Unreachable(f"Docker at {daemon}: {doing}: {_innermost(error)}: {do}") from error
 
 
-def remedy(said: str) -> str:
+AWAY = re.compile(
+    r"dial tcp|i/o timeout|handshake timeout|no such host|connection re(?:fused|set)|toomanyrequests| 50[0234] "
+)
+
+
+def build_failure(where: str, said: str, tail: str) -> TandemError:
+    """What a failed build means, at `where` in the Dockerfile, with the last lines of its output."""
+    if AWAY.search(said):
+        return Unreachable(f"{where}: {said}: the daemon must reach it: try again, or mend its network or proxy")
+    return BuildFailed(f"{where}: {said}{_remedy(f'{said} {tail}')}" + (f"\n{tail}" if tail else ""))
+
+
+def _remedy(said: str) -> str:
     """What to do about a daemon's message; "" where it says enough."""
-    if "no space left on device" in said:
+    if "no space left on device" in said.lower():
         return ": the daemon's disk is full: make room there ('docker system df', 'docker system prune')"
     if "pull access denied" in said or "manifest unknown" in said or "not found: manifest" in said:
         return ": is the name right, and may this daemon pull it ('docker login', [image] credentials)?"

@@ -1,4 +1,7 @@
-"""What a Docker daemon keeps of ours: one image for each registry that it built for, the next build's cache."""
+"""What a Docker daemon keeps of ours: the newest image for each registry, and the last build that failed.
+
+They are the next build's cache.
+"""
 
 import hashlib
 import re
@@ -7,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 from tandem.seams import Registry
 
@@ -27,12 +30,25 @@ def tidy(client: docker.DockerClient, built: str, registry: Registry, tag: str) 
     name, label = local_name(registry), f"{LABEL}={registry}"
     client.api.tag(built, _kept(registry), "newest", force=True)
     _untag(client, f"{name}:{tag}")
+    with suppress(ImageNotFound):
+        client.api.remove_image(f"{_kept(registry)}:failed")
     for image in client.api.images(filters={"label": label}):
         if time.time() - _seconds(image["Created"]) > FORGOTTEN:
             for other in image.get("RepoTags") or ():
                 if other.startswith(f"{name}:build-"):
                     _untag(client, other)
     client.images.prune({"dangling": True, "label": label})
+
+
+def keep_failed(client: docker.DockerClient, made: str, registry: Registry) -> None:
+    """Keep what a failed build came to, which the next one goes on from; and no more the one that failed before it."""
+    if not made:
+        return
+    with suppress(APIError):
+        before = client.api.images(f"{_kept(registry)}:failed", quiet=True)
+        client.api.tag(made, _kept(registry), "failed", force=True)
+        for other in (each for each in before if made not in each):
+            client.api.remove_image(other)  # refused where something stands on it
 
 
 def _untag(client: docker.DockerClient, name: str) -> None:

@@ -9,6 +9,8 @@ from tandem.records import Progress
 from tandem.run import Batches, Say, visible
 
 STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+MADE = re.compile(r" ---> ([0-9a-f]{12})")  # the image after a step
+NOISE = re.compile(r" ---> (?:[0-9a-f]{12}|Running in \w+)|Removing intermediate container \w+")
 EVERY = 10.0  # seconds between two words about bytes on their way
 TAIL = 20  # lines of output that an error carries
 
@@ -16,11 +18,14 @@ Message = Mapping[str, Any]
 
 
 class Refused(Exception):
-    """The daemon's stream ended with an error: its text, the classic builder's step (0: none), the last lines."""
+    """The daemon's stream ended with an error: its text, the classic builder's step (0: none), that step's last lines.
 
-    def __init__(self, text: str, step: int, tail: str) -> None:
+    `made` is the image that the steps before it had come to, or "".
+    """
+
+    def __init__(self, text: str, step: int = 0, tail: str = "", made: str = "") -> None:
         super().__init__(text)
-        self.text, self.step, self.tail = text, step, tail
+        self.text, self.step, self.tail, self.made = text, step, tail, made
 
 
 def follow(
@@ -33,16 +38,20 @@ def follow(
 
     Raises Refused where the stream holds an error.
     """
-    lines, aux, step, own = Batches(say), list[Message](), 0, list[str]()
-    travel = _Travel(clock)
+    lines, aux, travel = Batches(say), list[Message](), _Travel(clock)
+    step, made, own = 0, "", list[str]()
     try:
         for message in messages:
             if text := message.get("error"):
                 detail = message.get("errorDetail") or {}
-                raise Refused(str(detail.get("message") or text).strip(), step, "\n".join(own[-TAIL:]))
+                raise Refused(str(detail.get("message") or text).strip(), step, "\n".join(own[-TAIL:]), made)
             if isinstance(message.get("aux"), dict):
                 aux.append(message["aux"])
             for line in (*_lines(message), *travel.lines(message)):
+                if found := MADE.fullmatch(line):
+                    made = found[1]
+                if NOISE.fullmatch(line):
+                    continue
                 if found := STEP.match(line):
                     step, own = int(found[1]), []
                     tell(Progress(found[3], int(found[1]) - 1, int(found[2])))

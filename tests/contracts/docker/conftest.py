@@ -7,16 +7,16 @@ from pathlib import Path
 import docker
 import pytest
 
-from tandem.image_config import ImageConfig, config_of
 from tandem.images import open_builder
 from tandem.images.docker_daemon import Daemon
 from tandem.records import Commit, Image, Progress, Source
 from tandem.registries import open_registry
 from tandem.seams import Registry
 from tandem.settings import ImageSettings
+from tests.contracts.registries.conftest import acr, acr_url, repository
 from tests.docker_engine import BaseImage, base_image, engine, engine_registry
 
-__all__ = ["base_image", "engine", "engine_registry"]
+__all__ = ["acr", "acr_url", "base_image", "engine", "engine_registry", "repository"]
 
 COMMIT = Commit("c" * 40, "Ada", "ada@example.org", "Say hello", datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
 
@@ -62,12 +62,15 @@ class Build:
     root: Path
     said: list[str] = field(default_factory=list)
     told: list[Progress] = field(default_factory=list)
+    login: Mapping[str, str] | None = None
 
     def __call__(self, source: Source, secrets: Mapping[str, str] | None = None, **table: object) -> Image:
-        image = ImageSettings.model_validate({"builder": "docker", "registry": str(self.registry), **table})
+        named = {"secrets": {name: {"env": name.upper()} for name in secrets or {}}}
+        image = ImageSettings.model_validate({"builder": "docker", "registry": str(self.registry), **named, **table})
         daemon = Daemon(
             lambda: docker.DockerClient(self.engine),
             self.engine,
+            login=lambda: self.login,
             secrets=lambda: secrets or {},
             say=self.said.append,
             tell=self.told.append,
@@ -84,8 +87,3 @@ class Build:
 def build(engine: str, registry: Registry, tmp_path: Path) -> Build:
     """build(source, command=[…]) is the image; build.log is what was said meanwhile."""
     return Build(engine, registry, tmp_path)
-
-
-@pytest.fixture
-def config() -> Callable[[Image], ImageConfig]:
-    return config_of
