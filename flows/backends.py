@@ -63,8 +63,14 @@ def account(credentials: Credentials | None) -> Account | None:
 
 def builder(settings: Settings, remembered: Mapping[str, Descriptor]) -> Builder:
     """What makes the app image; `remembered` are the layers of packages in earlier ones."""
-    wish = settings.toml
-    return open_builder(wish.image, settings.root, open_base(settings), model=wish.model.path, remembered=remembered)
+    wish, daemon = settings.toml, None
+    if wish.image.builder == "docker":
+        from . import building
+
+        daemon = building.daemon(settings)
+    return open_builder(
+        wish.image, settings.root, open_base(settings), model=wish.model.path, remembered=remembered, daemon=daemon
+    )
 
 
 def open_base(settings: Settings) -> Callable[[str], Registry]:

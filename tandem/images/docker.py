@@ -94,18 +94,19 @@ class Docker:
         config = config_of(built)
         if config.user in {"", "0", "root"} or config.user.startswith(("0:", "root:")):
             self.daemon.say("warning: the Dockerfile has no USER, so the app runs as root: many clusters refuse that")
-        described = registry_config(config, commit, image, self.model)
+        content = config_bytes(described(config, commit, image, self.model))
         annotations = {
             "org.opencontainers.image.created": commit.time.isoformat(),
             "org.opencontainers.image.revision": commit.id,
         }
         registry = built.registry
         manifest = ImageManifest(
-            registry.write(blob_of(config_bytes(described), "config.json"), CONFIG),
+            registry.write(blob_of(content, "config.json"), CONFIG),
             tuple(map(as_oci, built.manifest.layers)),
             annotations,
         )
-        return Image(registry, registry.put(manifest).digest, manifest)
+        # Put, and not only at hand: what docker pushed is removed next, and ACR then removes layers that nothing needs.
+        return Image(registry, registry.put(manifest).digest, manifest, config=content)
 
     def _forget(self, registry: Registry, digest: str, tag: str) -> None:
         """Remove what docker pushed; its layers stay with the image that was made of them."""
@@ -116,7 +117,7 @@ class Docker:
             self.daemon.say(f"the tag {tag} stays in {registry}: {why} ({error})")
 
 
-def registry_config(config: ImageConfig, commit: Commit, image: ImageSettings, model: str) -> ImageConfig:
+def described(config: ImageConfig, commit: Commit, image: ImageSettings, model: str) -> ImageConfig:
     """The Dockerfile's config with [image].env and, where it names one, [image].command; and Tandem's labels."""
 
     def resolved(text: str) -> str:
