@@ -3,12 +3,7 @@
 The container's steps are prefect-docker's tasks, so that a run's page shows them.
 """
 
-import io
-import ipaddress
 import math
-import os
-import socket
-import tarfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.models.containers import Container
 from docker.models.networks import Network
-from docker.types import IPAMConfig, IPAMPool, LogConfig
+from docker.types import LogConfig
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect_docker.containers import (
@@ -32,13 +27,12 @@ from prefect_docker.containers import (
 
 from tandem.errors import ImageFailed
 from tandem.settings import VerifySettings
-from tandem.targets import launch
 from tandem.targets.trial import STOP_LIMIT, Trial, living_folder
 from tandem.targets.verify import ask_all, failures, wait_ready
 
-from .engine import Engine, Remote, forget_others, pulled, reaching, told
+from . import alone
+from .engine import Engine, Remote, forget_others, noted, pull_image, reaching, told
 
-TRIAL, OWNER = "dev.tandem.trial", "dev.tandem.owner"
 MEMORY = 2 * 1024**3  # bytes; four times the model where that is more
 PROCESSES = 512
 LAST_LINES, LAST_CHARACTERS = 50, 20_000
@@ -71,7 +65,7 @@ def try_in_docker(engine: Engine, image: Remote, wish: Wish, folder: Path, step:
     with (
         reaching(engine.address),
         engine.host.get_client() as client,
-        living_folder(folder, lambda: _clear(client, folder)) as scratch,
+        living_folder(folder, lambda: alone.clear(client, folder)) as scratch,
     ):
         return _Attempt(engine, client, image, wish, folder, scratch.name, step).run()
 
@@ -88,9 +82,10 @@ class _Attempt:
 
     def run(self) -> Trial:
         with ExitStack() as left:
-            network = _network(self.client, f"tandem-trial-{self.name}", self.labels)
+            network = alone.network_without_a_way_out(self.client, f"tandem-trial-{self.name}", self.labels)
             left.callback(network.remove)
-            with pulled(self.client, self.image, self.folder / "pulled"):
+            with noted(self.client, self.image, self.folder / "pulled"):
+                self.step(pull_image, "pull image", self.engine.host, self.image)
                 container = self.create(network)
             left.callback(forget_others, self.client, self.image, self.folder / "pulled")
             left.callback(
@@ -101,7 +96,7 @@ class _Attempt:
 
     @property
     def labels(self) -> dict[str, str]:
-        return {TRIAL: self.name, OWNER: _owner(self.folder)}
+        return alone.labels(self.folder, self.name)
 
     def create(self, network: Network) -> Container:
         container = self.step(
@@ -109,7 +104,7 @@ class _Attempt:
             name=network.name, network=network.name, labels=self.labels,
             ports={f"{self.wish.port}/tcp": ("127.0.0.1", None)},
             dns=["127.0.0.1"], dns_opt=["timeout:1", "attempts:1"],  # else the engine's own would carry names out
-            read_only=True, tmpfs={"/tmp": "mode=1777"},  # noqa: S108
+            read_only=True, tmpfs={"/tmp": "mode=1777,exec"},  # noqa: S108
             cap_drop=["ALL"], security_opt=["no-new-privileges"], privileged=False,
             pids_limit=PROCESSES, mem_limit=self.wish.memory, memswap_limit=self.wish.memory,
             log_config=LogConfig(type="json-file", config={"max-size": "10m"}),
@@ -118,7 +113,7 @@ class _Attempt:
 
     def tried(self, container: Container) -> Trial:
         wish, host = self.wish, self.engine.host
-        if _user(container) == 0:
+        if alone.user_of(container) == 0:
             raise ImageFailed(
                 f"{self.image} runs as root: end {wish.dockerfile} with 'USER 10001' (or another number), or correct "
                 "[image] user; platforms that are strict do not start it"
@@ -133,7 +128,7 @@ class _Attempt:
         address = self.address(container)
         ready = wait_ready(address, wish.verify, lambda: self.ended(container))
         if ready.failure:
-            raise self.failed(container, ready.failure)
+            raise self.failed(container, ready.failure + self.hint(ready.failure))
         checks = ask_all(address, wish.verify.request)
         wrong = failures(checks)
         if ended := self.ended(container):
@@ -157,6 +152,15 @@ class _Attempt:
         container.reload()
         published = container.attrs["NetworkSettings"]["Ports"].get(f"{self.wish.port}/tcp")
         return f"http://127.0.0.1:{published[0]['HostPort'] if published else 9}"
+
+    def hint(self, failure: str) -> str:
+        """What may be meant, where nothing answers at the port."""
+        exposed = self.client.images.get(str(self.image)).attrs["Config"].get("ExposedPorts") or {}
+        if exposed and f"{self.wish.port}/tcp" not in exposed:
+            return f"; the image exposes {', '.join(sorted(exposed))}, [image] port is {self.wish.port}"
+        if "refused" in failure:
+            return "; the engine's published ports must be this machine's own: is Tandem itself in a container?"
+        return ""
 
     def ended(self, container: Container) -> str | None:
         state = _state(container)
@@ -185,53 +189,3 @@ def _time(text: str) -> datetime:
     """Docker's RFC 3339 with nanoseconds; more than microseconds are cut off."""
     whole, _, fraction = text.rstrip("Z").partition(".")
     return datetime.fromisoformat(f"{whole}.{fraction[:6]:0<6}+00:00")
-
-
-def _user(container: Container) -> int | None:
-    """The user id that the image runs as, by its own /etc/passwd; None where that does not know the name."""
-    user = (container.attrs["Config"]["User"] or "0").partition(":")[0]
-    if user.isdigit():
-        return int(user)
-    try:
-        pieces, _ = container.get_archive("/etc/passwd")
-    except NotFound:
-        return None
-    with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
-        file = tar.extractfile("passwd")
-        lines = file.read().decode(errors="replace").splitlines() if file else []
-    fields = (line.split(":") for line in lines)
-    return next((int(each[2]) for each in fields if each[0] == user and each[2].isdigit()), None)
-
-
-def _network(client: docker.DockerClient, name: str, labels: dict[str, str]) -> Network:
-    """A network whose way out leads to nobody: published ports are reached from here, and it reaches nothing.
-
-    Docker's `internal` publishes no port, and is kept by a firewall that an engine may be told to leave alone. So the
-    containers' gateway is an address that nobody has; which addresses are free, Docker says once.
-    """
-    probe = client.networks.create(f"{name}-probe", driver="bridge", labels=labels)
-    try:
-        probe.reload()
-        found = probe.attrs["IPAM"]["Config"][0]
-    finally:
-        probe.remove()
-    subnet = ipaddress.ip_network(found["Subnet"])
-    nobody = {"DefaultGatewayIPv4": str(subnet.broadcast_address - 1)}
-    pool = IPAMPool(subnet=str(subnet), gateway=found.get("Gateway"), aux_addresses=nobody)
-    return client.networks.create(name, driver="bridge", labels=labels, ipam=IPAMConfig(pool_configs=[pool]))
-
-
-def _owner(folder: Path) -> str:
-    """Whose trials these are: an engine may be shared by several machines and several roots."""
-    return f"{socket.gethostname()}:{os.path.realpath(folder)}"
-
-
-def _clear(client: docker.DockerClient, folder: Path) -> None:
-    """Remove the containers and networks of this folder's trials that are dead."""
-    mine: dict[str, str | list[str] | bool] = {"label": [TRIAL, f"{OWNER}={_owner(folder)}"]}
-    for container in client.containers.list(all=True, filters=mine):
-        if not launch.living(folder / container.labels[TRIAL] / "lock"):
-            container.remove(force=True, v=True)
-    for network in client.networks.list(filters=mine):
-        if not launch.living(folder / network.attrs["Labels"][TRIAL] / "lock"):
-            network.remove()

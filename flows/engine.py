@@ -11,6 +11,7 @@ import docker
 import httpx
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
+from prefect import get_run_logger, task
 from prefect_docker import DockerHost
 
 from tandem.errors import NotInRegistry, RegistryError, ReleaseFailed, SettingsError, TandemError, Unreachable
@@ -34,7 +35,7 @@ class Engine:
     @property
     def address(self) -> str:
         """Where it is asked, for people."""
-        return _address(self.host)
+        return address(self.host)
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,18 @@ def docker_host(settings: Settings) -> DockerHost:
 
 def answering(host: DockerHost) -> Engine:
     """The engine, where it answers; else Unreachable, with what to do."""
-    with reaching(_address(host)), host.get_client() as client:
+    with reaching(address(host)), host.get_client() as client:
         return Engine(host, str(client.version()["Version"]).partition("+")[0])
 
 
 def elsewhere(host: DockerHost) -> bool:
     """Whether the engine is another machine's, whose published ports are not on this one's 127.0.0.1."""
-    scheme, _, rest = _address(host).partition("://")
+    scheme, _, rest = address(host).partition("://")
     return scheme == "ssh" or (scheme in ("tcp", "http", "https") and httpx.URL(f"http://{rest}").host not in LOOPBACK)
 
 
-def _address(host: DockerHost) -> str:
+def address(host: DockerHost) -> str:
+    """Where the engine is asked."""
     return host.base_url or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
 
 
@@ -126,12 +128,29 @@ def _acr_token(host: str) -> str:
         return refresh_token(host, DefaultAzureCredential().get_token, client)
 
 
-@contextmanager
-def pulled(client: docker.DockerClient, image: Remote, folder: Path) -> Iterator[None]:
-    """The image is in the engine while this is open; a container that was made meanwhile keeps it there.
+@task
+def pull_image(host: DockerHost, image: Remote) -> None:
+    """Bring the image into the engine.
 
-    An image that was not there before is noted in `folder`, for `forget_others`. Raises NotInRegistry, RegistryError,
-    Unreachable, or ReleaseFailed where the engine's disk is full.
+    Not by prefect-docker's own task: it overlooks an error in the middle, which comes with status 200. Raises
+    NotInRegistry, RegistryError, Unreachable, or ReleaseFailed where the engine's disk is full.
+    """
+    get_run_logger().info("pulling %s", image)
+    with host.get_client() as client:
+        try:
+            lines = client.api.pull(image.name, tag=image.digest, stream=True, decode=True, auth_config=image.auth)
+            for line in lines:
+                if "error" in line:
+                    raise _refusal(image, str(line["error"]), None)
+        except APIError as error:
+            raise _refusal(image, told(error), error.status_code) from error
+
+
+@contextmanager
+def noted(client: docker.DockerClient, image: Remote, folder: Path) -> Iterator[None]:
+    """While this is open no trial removes the image; afterwards it stays where a container was made of it.
+
+    What was not in the engine before is noted in `folder`, for `forget_others`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as lock:
@@ -140,14 +159,6 @@ def pulled(client: docker.DockerClient, image: Remote, folder: Path) -> Iterator
             client.images.get(str(image))
         except ImageNotFound:
             (folder / image.digest.removeprefix("sha256:")).write_text(image.name)
-        try:
-            lines = client.api.pull(image.name, tag=image.digest, stream=True, decode=True, auth_config=image.auth)
-            for line in lines:  # an error in the middle comes with status 200: the SDK's own pull overlooks it
-                if "error" in line:
-                    raise _refusal(image, str(line["error"]), None)
-            client.images.get(str(image))
-        except APIError as error:
-            raise _refusal(image, told(error), error.status_code) from error
         yield
 
 

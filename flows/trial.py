@@ -50,13 +50,14 @@ def place(settings: Settings) -> "tuple[Engine | None, str]":
     image = settings.toml.image
     if _none(image):
         return None, 'base = "none": the interpreter is this machine\'s'
-    from .engine import answering, docker_host, docker_name, elsewhere
+    from .engine import address, answering, docker_host, docker_name, elsewhere
 
     try:
         docker_name(image.registry)
         host = docker_host(settings)
         if elsewhere(host):
-            raise SettingsError("image.engine: it is on another machine, whose ports are not reached from here")
+            where = f"the Docker engine at {address(host)} is another machine's"
+            raise SettingsError(f"{where}, and what it publishes is not reached from here")
         return answering(host), f"[image] engine = {image.engine!r}" if image.engine else "a Docker engine answers"
     except (SettingsError, Unreachable) as error:
         if image.engine is not None:

@@ -15,7 +15,8 @@ from prefect.logging import disable_run_logger
 from prefect_docker import DockerHost
 
 from tandem.errors import ImageFailed, NotInRegistry, ReleaseFailed, Unreachable
-from tandem.flows.container import OWNER, TRIAL, Wish, try_in_docker
+from tandem.flows.alone import OWNER, TRIAL
+from tandem.flows.container import Wish, try_in_docker
 from tandem.flows.engine import Engine, Remote, answering
 from tandem.image_config import config_bytes, config_of
 from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
@@ -65,13 +66,6 @@ def made(app_image: Image) -> Make:
 
 
 @pytest.fixture
-def client(engine: str) -> Iterator[docker.DockerClient]:
-    opened = docker.DockerClient(engine)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def tried(engine: str, tmp_path: Path, client: docker.DockerClient) -> Iterator[Try]:
     """tried(image, *requests, stop_limit=…): its trial."""
     host, folder = answering(DockerHost(base_url=engine)), tmp_path / "trials"
@@ -88,7 +82,8 @@ def tried(engine: str, tmp_path: Path, client: docker.DockerClient) -> Iterator[
 
 def plainly(task: Any, _name: str, /, *arguments: Any, **options: Any) -> Any:
     """A task of prefect-docker without a flow around it."""
-    return asyncio.run(task.fn(*arguments, **options))
+    done = task.fn(*arguments, **options)
+    return asyncio.run(done) if asyncio.iscoroutine(done) else done
 
 
 def left(client: docker.DockerClient, folder: Path) -> list[str]:
@@ -138,6 +133,11 @@ def test_an_image_that_runs_as_root_is_refused_with_what_to_write(made: Make, tr
 def test_a_command_that_is_not_in_the_image_is_named(made: Make, tried: Try) -> None:
     with pytest.raises(ImageFailed, match=r"could not be started(.|\n)*gunicron"):
         tried(made(command=("gunicron",)))
+
+
+def test_a_port_that_app_toml_does_not_name_is_told(made: Make, tried: Try) -> None:
+    with pytest.raises(ImageFailed, match=r"the image exposes 5000/tcp, \[image\] port is 8000"):
+        tried(made(command=("python3", "app.py", "5000"), ports=("5000/tcp",)), time_limit=1)
 
 
 def test_the_container_has_no_rights_and_no_place_to_write_but_tmp(made: Make, tried: Try) -> None:
