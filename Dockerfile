@@ -2,7 +2,7 @@
 #
 # The model is no part of it: its layers go on top in the registry, or `docker run -v $PWD/digits:/model:ro …`.
 # Where containers reach no package index, put the wheels into wheelhouse/ and build with
-# --build-arg PIP_OPTIONS=--no-index.
+# --build-arg PIP_OPTIONS=--no-index; another base with Python 3.11 as python3: --build-arg BASE=….
 
 ARG BASE=python:3.11-slim-bookworm
 
@@ -19,13 +19,11 @@ RUN /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /v
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="digits" org.opencontainers.image.licenses="MIT"
-ARG COMMIT=unknown
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     ORT_DISABLE_TELEMETRY=1 \
-    MODEL_DIR=/model \
-    COMMIT=${COMMIT}
+    MODEL_DIR=/model
 COPY --from=packages /venv /venv
 COPY --from=packages /app /app
 WORKDIR /app
