@@ -92,9 +92,9 @@ def _integrate(settings: Settings, pair: Pair) -> tuple[str, bool]:
             return f"integrate is run {run.id if run else 'unknown'}", attempt > PATIENT
         if run.state == "FAILED" and any(f" {fault.__name__}: " in run.message for fault in GUILTY):
             return f"it did not come through ({run.message}); 'tandem integrate' tries it again", True
-        again = (run.ended or stages.now()) + timedelta(minutes=min(2**attempt, 60))
-        if run.state != "COMPLETED" and stages.now() < again:
-            return f"run {run.id} ended {run.state}, the next begins after {again:%H:%M}", attempt >= PATIENT
+        again = (run.ended or stages.now()) + timedelta(seconds=min(15 * 2**attempt, 3600))
+        if stages.now() < again:  # one that is completed, too: its tag may be younger than the list of tags
+            return f"run {run.id} ended {run.state}, the next begins after {again:%H:%M:%S}", attempt >= PATIENT
     return f"it ended badly {ATTEMPTS} times; 'tandem integrate' tries it again", True
 
 
