@@ -57,7 +57,6 @@ class SuiteSettings(Table):
     requirements: tuple[str, ...] = ()
     time_limit: Seconds = 600.0
     model: bool = False
-    where: Literal["here", "image"] = "here"
     variables: tuple[str, ...] = ()
 
 

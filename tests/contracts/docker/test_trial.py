@@ -176,9 +176,11 @@ def test_a_killed_trial_is_cleared_by_the_next_and_a_living_one_is_not(
     other = multiprocessing.get_context("fork").Process(target=long_trial, args=(host, image, folder))
     other.start()
     deadline = time.monotonic() + 60
-    while not any(each.status == "running" for each in client.containers.list() if TRIAL in each.labels):
+    while not (running := client.containers.list(filters={"label": f"{OWNER}={socket.gethostname()}:{folder}"})):
         assert other.is_alive() and time.monotonic() < deadline
         time.sleep(0.05)
+    assert [port["HostIp"] for port in running[0].ports["8000/tcp"]] == ["127.0.0.1"], "and no port but its own"
+    assert len(running[0].ports) == 1 and running[0].attrs["HostConfig"]["PidsLimit"] == 512
     theirs = left(client, folder)
     tried(made())
     assert left(client, folder) == theirs and len(theirs) == 2
