@@ -112,7 +112,7 @@ def _make(workshop: Workshop, requirements: Requirements, venv: Path) -> None:
     seen = (*variables.pip_reads(workshop.surroundings), *([runner.parent] if runner else []))
     view = View(workshop.tree, workshop.scratch / "tmp", workshop.scratch / "home", seen, (workshop.tree, cache, venv))
     env = variables.for_pip(workshop.surroundings, venv, workshop.temporary, cache)
-    options = ("--no-input", "--progress-bar=off", "--disable-pip-version-check")
+    options = ("--quiet", "--no-input", "--progress-bar=off", "--disable-pip-version-check")
     called = (str(runner),) if runner else ("-m", "pip")
     words = (str(venv / "bin/python"), *called, "install", *options)
     words += tuple(f"--requirement={name}" for name in requirements.files)

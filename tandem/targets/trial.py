@@ -76,7 +76,7 @@ def _try(program: Program, verify: VerifySettings, scratch: Path, stop_limit: fl
         try:
             ready = wait_ready(f"http://127.0.0.1:{port}", verify, lambda: _ended(process))
             if ready.failure:
-                raise ReleaseFailed(ready.failure, "candidate", launch.tail(log))
+                raise ReleaseFailed(ready.failure + _hint(ready.failure, program), "candidate", launch.tail(log))
             checks = ask_all(f"http://127.0.0.1:{port}", verify.request)
             if wrong := failures(checks):
                 raise ReleaseFailed("; ".join(wrong), "candidate", launch.tail(log))
@@ -90,6 +90,15 @@ def _try(program: Program, verify: VerifySettings, scratch: Path, stop_limit: fl
         finally:
             launch.end(process, life, 0.0)
             launch.bound(log)
+
+
+def _hint(failure: str, program: Program) -> str:
+    """What to look at where nobody listened: the port is app.toml's word, or the app's."""
+    if "refused" not in failure:
+        return ""
+    if program.kind == "fixed":
+        return f": nothing listens on {program.port}; is that the port it binds ([image] port)?"
+    return ": it never listened where [image] command told it to"
 
 
 def _way_in(program: Program, door: socket.socket) -> tuple[tuple[str, ...], socket.socket | None]:

@@ -76,6 +76,12 @@ def test_an_app_that_binds_its_own_port_is_tried_there(app_image: Make, tmp_path
     tried(app_image("v1", command=("python", "app.py", str(free_port)), port=free_port), tmp_path)
 
 
+def test_a_port_that_the_app_does_not_bind_is_pointed_out(app_image: Make, tmp_path: Path, free_port: int) -> None:
+    image = app_image("v1", command=("python", "app.py", "0"), port=free_port)  # it binds a free port instead
+    with pytest.raises(ImageFailed, match=rf"nothing listens on {free_port}; is that the port it binds"):
+        tried(image, tmp_path, 1)
+
+
 def test_where_that_port_is_taken_it_is_tried_in_a_network_of_its_own_or_not_at_all(
     app_image: Make, tmp_path: Path, free_port: int
 ) -> None:
