@@ -48,13 +48,15 @@ def network_without_a_way_out(client: docker.DockerClient, name: str, marks: dic
     probe = client.networks.create(f"{name}-probe", driver="bridge", labels=marks)
     try:
         probe.reload()
-        found = probe.attrs["IPAM"]["Config"][0]
+        found = next(each for each in probe.attrs["IPAM"]["Config"] if ":" not in each["Subnet"])
     finally:
         probe.remove()
     subnet = ipaddress.ip_network(found["Subnet"])
     nobody = {"DefaultGatewayIPv4": str(subnet.broadcast_address - 1)}
     pool = IPAMPool(subnet=str(subnet), gateway=found.get("Gateway"), aux_addresses=nobody)
-    return client.networks.create(name, driver="bridge", labels=marks, ipam=IPAMConfig(pool_configs=[pool]))
+    options = {"com.docker.network.enable_ipv6": "false"}  # which engines may be told to switch on for every network
+    ipam = IPAMConfig(pool_configs=[pool])
+    return client.networks.create(name, driver="bridge", labels=marks, ipam=ipam, options=options)
 
 
 def user_of(container: Container) -> int | None:

@@ -14,7 +14,15 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from prefect import get_run_logger, task
 from prefect_docker import DockerHost
 
-from tandem.errors import NotInRegistry, RegistryError, ReleaseFailed, SettingsError, TandemError, Unreachable
+from tandem.errors import (
+    DigestMismatch,
+    NotInRegistry,
+    RegistryError,
+    ReleaseFailed,
+    SettingsError,
+    TandemError,
+    Unreachable,
+)
 from tandem.registries import PLACE
 from tandem.registries.accounts import docker_account
 from tandem.registries.login import LOOPBACK
@@ -189,7 +197,9 @@ def _refusal(image: Remote, text: str, status: int | None) -> TandemError:
         return RegistryError(f"{said}: name the registry in the engine's insecure-registries, or serve it with TLS")
     if "no space left" in small:
         return ReleaseFailed(f"{said}: free room on the engine's disk ('docker system df')", "environment")
-    if status == 404 or "manifest unknown" in small or "not found" in small:
+    if "verification failed" in small:
+        return DigestMismatch(f"{said}: the registry holds other bytes than were pushed: push the image again")
+    if status == 404 or any(words in small for words in ("manifest unknown", "unknown blob", "not found")):
         return NotInRegistry(f"{said}: is it there, and does the engine see the same registry as Tandem?")
     return Unreachable(f"{said}: the engine must reach the registry too")
 

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
+import httpx
 import pytest
 from prefect.logging import disable_run_logger
 from prefect_docker import DockerHost
 
-from tandem.errors import RegistryError, SettingsError
+from tandem.errors import NotInRegistry, RegistryError, SettingsError
 from tandem.flows.engine import Remote, docker_name, pull_image, remote
 from tandem.image_config import ImageConfig, config_bytes
 from tandem.images.layers import MEDIA_TYPE
 from tandem.manifests import CONFIG, blob_of, digest_of
 from tandem.records import ImageManifest
 from tandem.registries import open_registry
+from tandem.seams import Registry
 from tandem.settings import AppSettings, Settings
 from tests.contracts.registries import conftest as registries
 
@@ -31,13 +33,18 @@ USER = "00000000-0000-0000-0000-000000000000"
 @pytest.fixture
 def digest(acr_url: str, tmp_path: Path) -> str:
     """A small image in a registry behind ACR's login."""
-    registry, packed = open_registry(acr_url, tmp_path), io.BytesIO()
+    return small_image(open_registry(acr_url, tmp_path), acr_url)[0]
+
+
+def small_image(registry: Registry, name: str) -> tuple[str, str]:
+    """An image of one file that only this test has; its digest and its layer's."""
+    packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo(acr_url.replace("/", "-")))
+        tar.addfile(tarfile.TarInfo(name.replace("/", "-")))
     layer = registry.write(blob_of(packed.getvalue(), "layer.tar"), MEDIA_TYPE)
     content = config_bytes(ImageConfig(diff_ids=(digest_of(packed.getvalue()),)))
     config = registry.write(blob_of(content, "config.json"), CONFIG)
-    return registry.put(ImageManifest(config, (layer,))).digest
+    return registry.put(ImageManifest(config, (layer,))).digest, layer.digest
 
 
 @pytest.fixture
@@ -96,6 +103,14 @@ def test_with_what_docker_login_left_and_without_it_what_to_do_is_said(
     (tmp_path / "config.json").write_text(json.dumps({"auths": {acr: {"identitytoken": refresh_token}}}))
     pull(remote(wish, digest))
     assert client.images.get(f"{acr_url.removeprefix('acr:')}@{digest}")
+
+
+def test_what_breaks_in_the_middle_is_told(url: str, pull: Callable[[Remote], None], tmp_path: Path) -> None:
+    digest, layer = small_image(open_registry(url, tmp_path), url)
+    host, _, repository = url.partition("/")
+    assert httpx.delete(f"http://{host}/v2/{repository}/blobs/{layer}").status_code == 202
+    with pytest.raises(NotInRegistry, match=r"Docker cannot pull it(.|\n)*blob"):
+        pull(remote(settings(url, tmp_path), digest))
 
 
 @pytest.mark.parametrize(
