@@ -15,10 +15,10 @@ from pathlib import Path
 
 from measure import Meter, Run, row
 from peers import Peer, address_of, peers, weights_in
-from servers import Server, azurite, made, registry
-from weights import incompressible, published, size_of
+from servers import azurite, free_port, made, registry
+from weights import incompressible, publish, size_of
 
-from tandem.models import open_store
+from tandem.models import files_of, open_store
 from tandem.settings import ModelSettings
 
 TANDEM = "Tandem: store to tagged image"
@@ -43,26 +43,31 @@ def contestants(store: str, address: str, docker: str | None, file: Path) -> dic
     return {**mine, **others}
 
 
-def once(contestant: Contestant, store: Server, folder: Path) -> Run:
-    """One run, with a registry and a folder of its own."""
+def once(contestant: Contestant, port: int, folder: Path) -> Run:
+    """One run, with a registry and a folder of its own, and an Azurite that has served nobody yet."""
     weights_in(folder / "azurite")
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, registry(Path(scratch) / "registry") as server:
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        registry(Path(scratch) / "registry") as server,
+        azurite(folder / "azurite", port) as store,
+    ):
         return contestant(Meter(store, server), made(Path(scratch) / "work"))
 
 
 def measure(folder: Path, size: int, rounds: int, docker: str | None, only: str) -> dict[str, list[Run]]:
     """Every contestant's runs, in turn."""
-    file = incompressible(made(folder / "model") / "weights.safetensors", size)
-    with azurite(folder / "azurite") as server, published(server, "bench", folder / "model") as store:
+    file, port = incompressible(made(folder / "model") / "weights.safetensors", size), free_port()
+    with azurite(folder / "azurite", port) as server:
+        store = publish(server, "bench", files_of(folder / "model"))
         wish = ModelSettings.model_validate({"store": store, "name": "bench"})
         version = next(iter(open_store(wish, folder).versions("bench"))).version
-        address = address_of(store, f"bench/{version}/files/{file.name}")
-        found = contestants(store, address, docker, file)
-        runs: dict[str, list[Run]] = {name: [] for name in found if only in name}
-        for number in range(rounds):
-            for name, done in runs.items():
-                done.append(once(found[name], server, folder))
-                print(f"round {number + 1}: {name}: {done[-1].seconds:.2f} s", flush=True)
+    address = address_of(store, f"bench/{version}/files/{file.name}")
+    found = contestants(store, address, docker, file)
+    runs: dict[str, list[Run]] = {name: [] for name in found if only in name}
+    for number in range(rounds):
+        for name, done in runs.items():
+            done.append(once(found[name], port, folder))
+            print(f"round {number + 1}: {name}: {done[-1].seconds:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
     return runs
 
 

@@ -32,10 +32,13 @@ class Server:
 
 
 @contextmanager
-def azurite(folder: Path) -> Iterator[Server]:
-    """Azurite, with its blobs on disk."""
+def azurite(folder: Path, port: int) -> Iterator[Server]:
+    """Azurite with its blobs on disk, and what an earlier one left in this folder.
+
+    A new one for each run: after some ten downloads of 512 MiB, whoever makes them, each costs it 2-3 times the CPU.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     program = subprocess.run(["sh", HERE.parent / "scripts" / "azurite.sh"], check=True, capture_output=True, text=True)
-    port, folder = free_port(), made(folder)
     argv = [program.stdout.strip(), "--skipApiVersionCheck", "--disableTelemetry", "--silent", "--location", folder]
     with running([*argv, "--blobHost", "127.0.0.1", "--blobPort", str(port)], folder, port) as server:
         yield server

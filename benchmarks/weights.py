@@ -3,16 +3,15 @@
 import json
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy
 from azure.storage.blob import ContainerClient
 from servers import ACCOUNT, KEY, Server
 
-from tandem.models import files_of, open_store
-from tandem.records import Facts
+from tandem.models import open_store
+from tandem.records import Blob, Facts
 from tandem.settings import ModelSettings
 
 PIECE = 16 << 20
@@ -56,17 +55,23 @@ def small_files(folder: Path, count: int, size: int) -> Path:
     return folder
 
 
-@contextmanager
-def published(azurite: Server, container: str, folder: Path) -> Iterator[str]:
-    """The folder's files as the model "bench" in a container of Azurite's: the store's URL. Gone afterwards."""
+def endless(size: int) -> Blob:
+    """A file that is made as it is read, for sizes that need not lie on the disk twice: 16 MiB again and again."""
+    block = os.urandom(PIECE)
+
+    def read(offset: int) -> Iterator[bytes]:
+        for at in range(offset, size, PIECE):
+            yield (block[at % PIECE :] + block[: at % PIECE])[: size - at]
+
+    return Blob("weights.bin", size, None, read)
+
+
+def publish(azurite: Server, container: str, files: Sequence[Blob]) -> str:
+    """The files as the model "bench" in a container of Azurite's; the store's URL. Logs this process in there."""
     endpoint = f"http://{azurite.address}/{ACCOUNT}"
     os.environ["AZURE_STORAGE_CONNECTION_STRING"] = f"AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint}"
-    place = ContainerClient(endpoint, container, {"account_name": ACCOUNT, "account_key": KEY})
-    place.create_container()
-    try:
-        url = f"azure-blob:{endpoint}/{container}"
-        wish = ModelSettings.model_validate({"store": url, "name": "bench"})
-        open_store(wish, Path()).publish("bench", files_of(folder), Facts())
-        yield url
-    finally:
-        place.delete_container()
+    ContainerClient(endpoint, container, {"account_name": ACCOUNT, "account_key": KEY}).create_container()
+    url = f"azure-blob:{endpoint}/{container}"
+    wish = ModelSettings.model_validate({"store": url, "name": "bench"})
+    open_store(wish, Path()).publish("bench", files, Facts())
+    return url

@@ -9,6 +9,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from tandem.errors import ModelDamaged, ModelError, TandemError, Unreachable
+from tandem.models.connections import Connections
 from tandem.models.patience import wait_for
 from tandem.records import Versioned
 
@@ -38,7 +39,7 @@ class Granting(httpx.BaseTransport):
     def __init__(self, origin: str) -> None:
         url = httpx.URL(origin)
         proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
-        self._wire = httpx.HTTPTransport(proxy=proxy, verify=url.scheme == "https")  # http: no certificates to load
+        self._wire: httpx.BaseTransport = httpx.HTTPTransport(proxy=proxy) if proxy else Connections(origin)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer to the request with its grant."""
