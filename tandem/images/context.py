@@ -82,7 +82,4 @@ def _member(folder: Path, path: str) -> Iterator[bytes]:
 
 def _header(info: tarfile.TarInfo, kind: bytes, mode: int) -> bytes:
     info.type, info.mode, info.mtime = kind, mode, SOURCE_DATE
-    try:
-        return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "strict")
-    except UnicodeEncodeError:
-        raise BuildFailed(f"{info.name!r} is not UTF-8: rename it, or exclude it in .dockerignore") from None
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")

@@ -13,8 +13,9 @@ from tandem.errors import BuildFailed
 from tandem.records import Source
 
 ONLY_BUILDKIT = re.compile(
-    r"(?i)(?:RUN|ADD|COPY)\s(?:.*\s)?--(?:mount|network|security|link|chmod|parents|exclude|checksum|keep-git-dir)\b"
-    r"|(?:RUN|ADD|COPY)\s(?:.*[\s;&|])?<<-?[\"']?\w"
+    r"(?i)(?:RUN|ADD|COPY)\s+(?:--\S+\s+)*"
+    r"(?:--(?:mount|network|security|link|chmod|parents|exclude|checksum|keep-git-dir)(?:[=\s]|$)"
+    r"|(?:.*[\s;&|])?<<-?[\"']?\w)"
 )
 DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S.*?)\s*")
 
