@@ -12,7 +12,7 @@ from tandem.errors import BuildFailed, TandemError
 from tandem.image_config import ImageConfig, config_bytes, config_of
 from tandem.images import docker_buildkit
 from tandem.images.context import context
-from tandem.images.docker_daemon import Daemon, build_failure, reached
+from tandem.images.docker_daemon import Daemon, build_failure, log_in, reached
 from tandem.images.docker_delivery import deliver
 from tandem.images.docker_images import LABEL, keep_failed, local_name, tidy
 from tandem.images.docker_log import Refused, follow
@@ -40,6 +40,8 @@ class Docker:
         file = read(source, image.dockerfile)
         tag = f"build-{source.commit.id[:12]}"
         with reached(self.daemon) as client:
+            folder = str(registry).startswith("oci:")
+            login = None if folder else log_in(client, self.daemon, local_name(registry))
             if image.secrets or file.buildkit:
                 name, labels = f"{local_name(registry)}:{tag}", {LABEL: str(registry)}
                 built = docker_buildkit.build(self.daemon, source, image, file, name, labels)
@@ -47,7 +49,7 @@ class Docker:
                 built = self._classic(client, source, image, file, registry, tag)
             try:
                 _check(client, built, image)
-                delivered = deliver(client, self.daemon, built, registry, tag, image.platform)
+                delivered = deliver(client, self.daemon, built, registry, tag, image.platform, login)
             finally:
                 tidy(client, built, registry, tag)
         finished = self._finished(delivered.image, source.commit, image)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from tandem.run import Say, without_secrets
 
 SILENCE = 1800  # seconds without a word from the daemon: a RUN may be quiet for long
 NAMED = "start it, or say where one is by DOCKER_HOST or by [image] engine in app.toml"
+AWAY = re.compile(
+    r"dial tcp|i/o timeout|handshake timeout|no such host|connection re(?:fused|set)|toomanyrequests| 50[0234] "
+)
 ROLES = "in Azure: AcrPush, or Container Registry Repository Writer where the registry uses ABAC"
 
 
@@ -61,17 +65,29 @@ def told(daemon: Daemon, doing: str) -> Iterator[None]:
         raise
     except APIError as error:
         raise BuildFailed(f"Docker at {daemon}: {_explained(error)}{_remedy(_explained(error))}") from error
-    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
         if "ermission denied" in str(error):
             do = "let this user use it (on Linux the group 'docker'), or name another by DOCKER_HOST"
         else:
             do = NAMED
         raise Unreachable(f"Docker at {daemon}: {doing}: {_innermost(error)}: {do}") from error
+    except OSError as error:
+        raise BuildFailed(f"building on this machine: {error}: is there room in {tempfile.gettempdir()}?") from error
 
 
-AWAY = re.compile(
-    r"dial tcp|i/o timeout|handshake timeout|no such host|connection re(?:fused|set)|toomanyrequests| 50[0234] "
-)
+def log_in(client: docker.DockerClient, daemon: Daemon, name: str) -> Mapping[str, str] | None:
+    """Docker's auth_config for pushing to `name`. The client knows it from then on: the base may be there too.
+
+    Raises RegistryError, Unreachable.
+    """
+    given = daemon.login()
+    if given and "username" in given:
+        host = name.partition("/")[0]
+        try:
+            client.login(given["username"], given["password"], registry=host, reauth=True)
+        except APIError as error:
+            raise push_failure(f"logging in: {_explained(error)}", name) from None
+    return given
 
 
 def build_failure(where: str, said: str, tail: str) -> TandemError:

@@ -3,7 +3,7 @@
 import json
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -30,13 +30,19 @@ class Delivered:
 
 
 def deliver(
-    client: docker.DockerClient, daemon: Daemon, built: str, registry: Registry, tag: str, platform: str
+    client: docker.DockerClient,
+    daemon: Daemon,
+    built: str,
+    registry: Registry,
+    tag: str,
+    platform: str,
+    login: Mapping[str, str] | None,
 ) -> Delivered:
-    """Bring the image with the id `built` into the registry. Raises RegistryError, Unreachable."""
+    """Bring the image with the id `built` into the registry, by docker's `tag` of it. RegistryError, Unreachable."""
     if str(registry).startswith("oci:"):
         return Delivered(_exported(client, built, registry), temporary=False)
     name = str(registry)
-    messages = client.api.push(name, tag, stream=True, decode=True, auth_config=_login(daemon))
+    messages = client.api.push(name, tag, stream=True, decode=True, auth_config=dict(login) if login else None)
     try:
         aux = follow(messages, daemon.say, daemon.tell)
     except Refused as refused:
@@ -51,11 +57,6 @@ def deliver(
     if image is None:  # another build of the same commit is through, and has tidied up
         raise Unreachable(f"{name}: {digests[-1]} was removed just after it was pushed: try again")
     return Delivered(image, temporary=True)
-
-
-def _login(daemon: Daemon) -> dict[str, str] | None:
-    given = daemon.login()
-    return dict(given) if given else None
 
 
 def _exported(client: docker.DockerClient, built: str, registry: Registry) -> Image:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from datetime import datetime
 
 import docker
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
+from requests import RequestException
 
 from tandem.seams import Registry
 
@@ -28,16 +29,17 @@ def local_name(registry: Registry) -> str:
 def tidy(client: docker.DockerClient, built: str, registry: Registry, tag: str) -> None:
     """Keep the image just built, and nothing else of ours for this registry, not what killed builds left either."""
     name, label = local_name(registry), f"{LABEL}={registry}"
-    client.api.tag(built, _kept(registry), "newest", force=True)
-    _untag(client, f"{name}:{tag}")
-    with suppress(ImageNotFound):
-        client.api.remove_image(f"{_kept(registry)}:failed")
-    for image in client.api.images(filters={"label": label}):
-        if time.time() - _seconds(image["Created"]) > FORGOTTEN:
-            for other in image.get("RepoTags") or ():
-                if other.startswith(f"{name}:build-"):
-                    _untag(client, other)
-    client.images.prune({"dangling": True, "label": label})
+    with suppress(DockerException, RequestException):  # the next build does it
+        client.api.tag(built, _kept(registry), "newest", force=True)
+        _untag(client, f"{name}:{tag}")
+        with suppress(ImageNotFound):
+            client.api.remove_image(f"{_kept(registry)}:failed")
+        for image in client.api.images(filters={"label": label}):
+            if time.time() - _seconds(image["Created"]) > FORGOTTEN:
+                for other in image.get("RepoTags") or ():
+                    if other.startswith(f"{name}:build-"):
+                        _untag(client, other)
+        client.images.prune({"dangling": True, "label": label})
 
 
 def keep_failed(client: docker.DockerClient, made: str, registry: Registry) -> None:

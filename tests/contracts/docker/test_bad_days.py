@@ -173,6 +173,7 @@ def test_a_registry_that_wants_a_login_is_pushed_to_with_it_and_never_told(
     build.login = {"username": "0" * 8, "password": refresh_token(acr, "push")}
     image = build(source(text))
     assert image.registry.resolve(image.digest)
+    build(source({"Dockerfile": f"FROM {image}\nUSER 5\n"}))  # the base may be in the same registry
     assert build.login["password"] not in build.log
 
 
