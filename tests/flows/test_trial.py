@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect_docker import DockerHost
 
 from tandem.errors import ImageFailed, SettingsError, Unreachable
@@ -70,6 +72,8 @@ def test_an_image_is_tried_in_docker_and_the_run_shows_it(
     candidate = integrate("tiny")
     with get_client(sync_client=True) as client:
         names = {run.name for run in client.read_task_runs(limit=200)}
+        key = ArtifactFilterKey(any_=["candidate-tiny"])
+        cards = client.read_artifacts(artifact_filter=ArtifactFilter(key=key), sort=ArtifactSort.CREATED_DESC)
     assert {
         "test image",
         "pull image",
@@ -78,6 +82,7 @@ def test_an_image_is_tried_in_docker_and_the_run_shows_it(
         "stop container",
         "remove container",
     } <= names
+    assert "in docker " in str(cards[0].data) and "a Docker engine answers" in str(cards[0].data)
     registry = backends.registry(Settings.load("tiny"))
     (told,) = registry.referrers(candidate.digest, proof.TRIAL)
     manifest = json.loads(registry.manifest(told.digest))
