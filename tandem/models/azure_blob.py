@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, ContainerClient
@@ -20,7 +19,7 @@ from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, ContainerC
 from tandem.models.azure_login import log_in
 from tandem.models.azure_place import Place, place_of
 from tandem.models.azure_refusals import READER, WRITER, code_of, explained, of_response
-from tandem.models.download import TIMEOUT, Granting, Wire
+from tandem.models.download import Granting, Wire
 from tandem.models.objects import Entry, Objects
 from tandem.models.parts import PART, abreast, in_parts, part_size
 from tandem.models.patience import patient
@@ -141,7 +140,7 @@ def open_azure(url: str, root: Path, credential: object = None, sleep: Callable[
     container = ContainerClient(place.endpoint, place.container, credential=login.credential, **CLIENT)
     wire = Wire(
         str(place),
-        httpx.Client(transport=Granting(place.endpoint), timeout=TIMEOUT),
+        Granting(place.endpoint),
         place.url,
         lambda path: login.grant(),
         partial(of_response, place),

@@ -1,17 +1,17 @@
-"""GETs by the standard library's HTTP client, as a transport of httpx: a body costs a third of the CPU it costs there.
+"""GETs by the standard library's HTTP client, for a transport of httpx: a body costs a third of the CPU it costs there.
 
 What a connection gives is handed on in the very bytes object that it was received into; httpx copies each four times.
 """
 
 import http.client
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import httpx
 
 PIECE = 256 * 1024  # bytes that are asked of the system at once
 
 
-class Connections(httpx.BaseTransport):
+class Connections:
     """Connections to one server, without a proxy; each is used again once its answer was read to the end."""
 
     def __init__(self, origin: str) -> None:
@@ -19,27 +19,26 @@ class Connections(httpx.BaseTransport):
         self._context = httpx.create_ssl_context() if self._url.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """The answer, its body still to be read. Raises httpx.TransportError."""
+    def ask(
+        self, method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]], timeout: Mapping[str, float | None]
+    ) -> httpx.Response:
+        """The answer, its body still to be read. `timeout` as httpx has it, in seconds. Raises httpx.TransportError."""
         while True:
-            connection = self._idle.pop() if self._idle else None
-            used, connection = connection is not None, connection or self._opened(request.extensions["timeout"])
+            idle = self._idle.pop() if self._idle else None
+            connection = idle or self._opened(timeout)
             try:
-                connection.putrequest(
-                    request.method, request.url.raw_path.decode(), skip_host=True, skip_accept_encoding=True
-                )
-                for key, value in request.headers.raw:
-                    connection.putheader(key, value)
+                connection.putrequest(method, target.decode(), skip_host=True, skip_accept_encoding=True)
+                for key, value in headers:
+                    connection.putheader(key.decode(), value)
                 connection.endheaders()
                 answer = connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
-                if used and isinstance(error, ConnectionError):
+                if idle and isinstance(error, ConnectionError):
                     continue  # the server had closed it meanwhile
                 raise _as_httpx(error) from error
-            return httpx.Response(
-                answer.status, headers=answer.getheaders(), stream=_Body(answer, connection, self._idle)
-            )
+            body = _Body(answer, connection, self._idle)
+            return httpx.Response(answer.status, headers=answer.getheaders(), stream=body)
 
     def close(self) -> None:
         """Ends those that nobody uses."""

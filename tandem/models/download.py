@@ -34,24 +34,32 @@ class Grant:
 
 
 class Granting(httpx.BaseTransport):
-    """Adds the request's grant below the client, whose log lines and errors hold the URL without it."""
+    """Adds the request's grant, which neither the request nor an error then holds. No client stands above it: what
+    that does to each request (cookies, redirects, joining URLs) costs as much as the request, for a small file.
+    """
 
     def __init__(self, origin: str) -> None:
         url = httpx.URL(origin)
         proxy = None if proxy_bypass(url.host) else getproxies().get(url.scheme)
-        self._wire: httpx.BaseTransport = httpx.HTTPTransport(proxy=proxy) if proxy else Connections(origin)
+        self._proxy = httpx.HTTPTransport(proxy=proxy) if proxy else None
+        self._direct = Connections(origin)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """The answer to the request with its grant."""
         grant: Grant = request.extensions["grant"]
-        url = request.url.copy_with(query=grant.query.encode() or None)
         headers = [*request.headers.raw, *((key.encode(), value.encode()) for key, value in grant.headers.items())]
+        if self._proxy is None:
+            target = request.url.raw_path + (b"?" + grant.query.encode() if grant.query else b"")
+            return self._direct.ask(request.method, target, headers, request.extensions["timeout"])
+        url = request.url.copy_with(query=grant.query.encode() or None)
         rest = {key: value for key, value in request.extensions.items() if key != "grant"}
-        return self._wire.handle_request(httpx.Request(request.method, url, headers=headers, extensions=rest))
+        return self._proxy.handle_request(httpx.Request(request.method, url, headers=headers, extensions=rest))
 
     def close(self) -> None:
         """Ends its connections."""
-        self._wire.close()
+        self._direct.close()
+        if self._proxy is not None:
+            self._proxy.close()
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Wire:
     """
 
     name: str
-    client: httpx.Client
+    transport: httpx.BaseTransport
     url: Callable[[str], str]
     grant: Callable[[str], Grant]
     failure: Callable[[httpx.Response, str], TandemError]
@@ -118,10 +126,11 @@ class Wire:
             asked["Range"] = f"bytes={position}-"
         if tag is not None:
             asked["If-Match"] = tag
-        request = self.client.build_request("GET", self.url(path), headers=asked)
-        request.extensions["grant"] = self.grant(path)
+        extensions = {"grant": self.grant(path), "timeout": TIMEOUT.as_dict()}
         try:
-            answer = self.client.send(request, stream=True)
+            answer = self.transport.handle_request(
+                httpx.Request("GET", self.url(path), headers=asked, extensions=extensions)
+            )
         except httpx.TransportError as error:
             raise Unreachable(f"{what}: {told(error)}: is the address right, and the network up?") from None
         if answer.status_code in {200, 206, 416}:

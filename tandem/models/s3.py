@@ -10,11 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx
 from botocore.exceptions import ClientError
 
 from tandem.errors import ModelError
-from tandem.models.download import TIMEOUT, Grant, Granting, Wire
+from tandem.models.download import Grant, Granting, Wire
 from tandem.models.objects import Entry, Objects
 from tandem.models.parts import PART, abreast, in_parts, part_size
 from tandem.models.patience import patient
@@ -133,6 +132,6 @@ def open_s3(url: str, root: Path, credential: object = None, sleep: Callable[[fl
         with explained(bucket, path, READ):
             return Grant(connection.signature(address(path)))
 
-    http = httpx.Client(transport=Granting(client.meta.endpoint_url), timeout=TIMEOUT)
+    http = Granting(client.meta.endpoint_url)
     wire = Wire(str(bucket), http, address, grant, partial(of_response, bucket), sleep)
     return S3Objects(bucket, client, wire, sleep)

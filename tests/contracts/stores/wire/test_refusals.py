@@ -97,6 +97,5 @@ def test_no_error_and_no_log_line_tells_a_secret(place, proxy, rule, caplog, mon
             operation()
         told.append("".join(traceback.format_exception(caught.value)))
     said = "\n".join([*told, caplog.text]).lower()
-    assert "httpx" in caplog.text.lower()
     for secret in ("sig=", "signature=", "accountkey", "eby8vdm0", "akiatest"):
         assert secret not in said
