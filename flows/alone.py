@@ -5,10 +5,11 @@ import ipaddress
 import os
 import socket
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
@@ -29,14 +30,16 @@ def _owner(folder: Path) -> str:
 
 
 def clear(client: docker.DockerClient, folder: Path) -> None:
-    """Remove the containers and networks of this folder's trials that are dead."""
+    """Remove the containers and networks of this folder's trials that are dead; what is just going is let go."""
     mine: dict[str, str | list[str] | bool] = {"label": [TRIAL, f"{OWNER}={_owner(folder)}"]}
     for container in client.containers.list(all=True, filters=mine):
         if not launch.living(folder / container.labels[TRIAL] / "lock"):
-            container.remove(force=True, v=True)
+            with suppress(APIError):
+                container.remove(force=True, v=True)
     for network in client.networks.list(filters=mine):
         if not launch.living(folder / network.attrs["Labels"][TRIAL] / "lock"):
-            network.remove()
+            with suppress(APIError):
+                network.remove()
 
 
 def network_without_a_way_out(client: docker.DockerClient, name: str, marks: dict[str, str]) -> Network:
@@ -62,6 +65,8 @@ def network_without_a_way_out(client: docker.DockerClient, name: str, marks: dic
 def user_of(container: Container) -> int | None:
     """The user id that it runs as, by its image's own /etc/passwd; None where that does not know the name."""
     user = (container.attrs["Config"]["User"] or "0").partition(":")[0]
+    if user == "root":
+        return 0
     if user.isdigit():
         return int(user)
     try:
@@ -69,7 +74,7 @@ def user_of(container: Container) -> int | None:
     except NotFound:
         return None
     with tarfile.open(fileobj=io.BytesIO(b"".join(pieces))) as tar:
-        file = tar.extractfile("passwd")
+        file = tar.extractfile("passwd") if tar.getmember("passwd").isfile() else None
         lines = file.read().decode(errors="replace").splitlines() if file else []
     fields = (line.split(":") for line in lines)
     return next((int(each[2]) for each in fields if each[0] == user and each[2].isdigit()), None)

@@ -5,14 +5,15 @@ The container's steps are prefect-docker's tasks, so that a run's page shows the
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError
+import requests
+from docker.errors import APIError, DockerException
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import LogConfig
@@ -83,13 +84,13 @@ class _Attempt:
     def run(self) -> Trial:
         with ExitStack() as left:
             network = alone.network_without_a_way_out(self.client, f"tandem-trial-{self.name}", self.labels)
-            left.callback(network.remove)
+            left.callback(_at_last, network.remove)
             with noted(self.client, self.image, self.folder / "pulled"):
                 self.step(pull_image, "pull image", self.engine.host, self.image)
                 container = self.create(network)
-            left.callback(forget_others, self.client, self.image, self.folder / "pulled")
+            left.callback(_at_last, forget_others, self.client, self.image, self.folder / "pulled")
             left.callback(
-                self.step, remove_docker_container, "remove container", container.id,
+                _at_last, self.step, remove_docker_container, "remove container", container.id,
                 docker_host=self.engine.host, force=True, v=True,
             )  # fmt: skip
             return self.tried(container)
@@ -173,6 +174,12 @@ class _Attempt:
         log = container.logs(tail=LAST_LINES).decode(errors="replace").strip()[-LAST_CHARACTERS:]
         said = f"the last that it printed:\n{log}" if log else "it printed nothing"
         return ImageFailed(f"{self.image} does not work: {reason}\n{said}")
+
+
+def _at_last(do: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    """Tidy up; what fails here the next trial removes, and it hides nothing of how this one went."""
+    with suppress(DockerException, requests.RequestException):
+        do(*arguments, **options)
 
 
 def _killed(wish: Wish) -> str:

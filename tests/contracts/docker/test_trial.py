@@ -28,6 +28,7 @@ from tests.docker_engine import BaseImage
 
 pytestmark = pytest.mark.xdist_group("docker")
 APP = Path(__file__).with_name("trial_app.py")
+PASSWD = blob_of(b"root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\n", "passwd")
 RIGHT = Request(path="/", json={"/answer": 7})
 Make = Callable[..., Remote]
 Try = Callable[..., Trial]
@@ -37,7 +38,9 @@ Try = Callable[..., Trial]
 def app_image(base_image: BaseImage) -> Image:
     """The service on the real base, in the base's own repository: nothing large is copied."""
     registry, base = base_image.image.registry, config_of(base_image.image)
-    layer = registry.write(layer_blob([Entry("app/app.py", blob_of(APP.read_bytes(), "app.py"))]), MEDIA_TYPE)
+    layer = registry.write(
+        layer_blob([Entry("app/app.py", blob_of(APP.read_bytes(), "app.py")), Entry("etc/passwd", PASSWD)]), MEDIA_TYPE
+    )
     config = replace(
         base,
         command=("python3", "app.py", "8000"),
@@ -70,10 +73,10 @@ def tried(engine: str, tmp_path: Path, client: docker.DockerClient) -> Iterator[
     """tried(image, *requests, stop_limit=…): its trial."""
     host, folder = answering(DockerHost(base_url=engine)), tmp_path / "trials"
 
-    def try_it(image: Remote, *requests: Request, time_limit: float = 15, **wishes: Any) -> Trial:
+    def try_it(image: Remote, *requests: Request, time_limit: float = 15, step: Any = plainly, **wishes: Any) -> Trial:
         verify = VerifySettings(ready="/", time_limit=time_limit, request=requests or (RIGHT,))
         with disable_run_logger():
-            return try_in_docker(host, image, Wish(verify, 8000, **wishes), folder, plainly)
+            return try_in_docker(host, image, Wish(verify, 8000, **wishes), folder, step)
 
     yield try_it
     assert left(client, folder) == []
@@ -124,7 +127,7 @@ def test_a_worker_that_was_killed_for_its_memory_is_noticed_though_all_answers_w
         tried(made(), Request(path="/eat", json={"/answer": 7}), memory=64 * 1024**2)
 
 
-@pytest.mark.parametrize("user", ["", "0", "root", "0:10001"])
+@pytest.mark.parametrize("user", ["", "0", "root", "0:10001", "toor"])
 def test_an_image_that_runs_as_root_is_refused_with_what_to_write(made: Make, tried: Try, user: str) -> None:
     with pytest.raises(ImageFailed, match=r"runs as root: end Dockerfile with 'USER 10001'"):
         tried(made(user=user))
@@ -194,6 +197,17 @@ def long_trial(host: Engine, image: Remote, folder: Path) -> None:
     """In a process of its own, that will be killed."""
     with disable_run_logger():
         try_in_docker(host, image, Wish(VerifySettings(ready="/", time_limit=60), 8000), folder, plainly)
+
+
+def test_what_could_not_be_removed_hides_nothing_and_goes_with_the_next_trial(made: Make, tried: Try) -> None:
+    def clumsy(task: Any, name: str, /, *arguments: Any, **options: Any) -> Any:
+        if name == "remove container":
+            raise docker.errors.APIError("device is busy")
+        return plainly(task, name, *arguments, **options)
+
+    with pytest.raises(ImageFailed, match="cannot find its model"):
+        tried(made("crash"), step=clumsy)
+    tried(made())
 
 
 def test_of_an_apps_images_the_newest_stays_in_the_engine(made: Make, tried: Try, client: docker.DockerClient) -> None:
