@@ -18,6 +18,7 @@ from prefect.logging import disable_run_logger
 from servers import front, registry
 from weights import incompressible
 
+from tandem.flows import backends
 from tandem.flows import integrate as line
 from tandem.manifests import manifest_bytes
 from tandem.models import files_of, open_store
@@ -70,12 +71,13 @@ def integrate() -> Steps:
     with disable_run_logger(), ExitStack() as run:
         chosen = line.resolve.fn(settings, "HEAD", "newest")
         resolved = time.time()
-        if line.find_candidate.fn(settings, chosen.pair):
+        where = backends.registry(settings)
+        if line.find_candidate.fn(settings, where, chosen.pair):
             raise SystemExit("this commit was integrated before")
-        known = line.remember_layers.fn(settings, chosen)
+        known = line.remember_layers.fn(where, chosen)
         source = line.check_out.fn(settings, chosen, run)
-        layers = line.fetch_model.fn(settings, chosen, known)
-        app_image = line.build_image.fn(settings, source, known)
+        layers = line.fetch_model.fn(settings, where, chosen, known)
+        app_image = line.build_image.fn(settings, where, source, known)
         image = line.push_image.fn(settings, chosen, app_image, layers)
         pushed = time.time()
         subject = Descriptor(image.manifest.media_type, image.digest, len(manifest_bytes(image.manifest)))

@@ -11,6 +11,7 @@ from tandem.images.carry import ModelLayers, carry_layers, put_on
 from tandem.models import checked
 from tandem.models.kept import on_disk
 from tandem.records import Candidate, Descriptor, Image, Pair, Source
+from tandem.seams import Registry
 from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
 from tandem.targets.trial import Trial
@@ -33,9 +34,9 @@ def resolve(settings: Settings, commit: str, model: str) -> Ingredients:
 
 
 @stage("find candidate", network=True)
-def find_candidate(settings: Settings, pair: Pair) -> Candidate | None:
+def find_candidate(settings: Settings, registry: Registry, pair: Pair) -> Candidate | None:
     """The candidate, where it is built already: one HEAD."""
-    found = backends.registry(settings).resolve(pair.tag)
+    found = registry.resolve(pair.tag)
     return Candidate(settings.app, pair, found.digest) if found else None
 
 
@@ -65,24 +66,26 @@ def run_tests(settings: Settings, source: Source, chosen: Ingredients) -> SuiteR
 
 
 @stage("remember layers", network=True)
-def remember_layers(settings: Settings, chosen: Ingredients) -> Mapping[str, Descriptor]:
+def remember_layers(registry: Registry, chosen: Ingredients) -> Mapping[str, Descriptor]:
     """What earlier candidates' layers hold, so that nothing travels twice."""
-    return proof.remembered(backends.registry(settings), chosen.pair)
+    return proof.remembered(registry, chosen.pair)
 
 
 @stage("fetch model", network=True)
-def fetch_model(settings: Settings, chosen: Ingredients, known: Mapping[str, Descriptor]) -> ModelLayers:
+def fetch_model(
+    settings: Settings, registry: Registry, chosen: Ingredients, known: Mapping[str, Descriptor]
+) -> ModelLayers:
     """The model's files, from the store into the registry, as layers; what is there already is not moved."""
     wish = settings.toml.model
-    layers = carry_layers(checked(chosen.model, wish.formats), wish.path, backends.registry(settings), known)
+    layers = carry_layers(checked(chosen.model, wish.formats), wish.path, registry, known)
     get_run_logger().info("carried %s, had %s", cards.megabytes(layers.carried), cards.megabytes(layers.reused))
     return layers
 
 
 @stage("build image", network=True)
-def build_image(settings: Settings, source: Source, known: Mapping[str, Descriptor]) -> Image:
+def build_image(settings: Settings, registry: Registry, source: Source, known: Mapping[str, Descriptor]) -> Image:
     """Base + dependencies + code, without the model."""
-    return backends.builder(settings, known).build(source, settings.toml.image, backends.registry(settings))
+    return backends.builder(settings, known).build(source, settings.toml.image, registry)
 
 
 @stage("push image", network=True)
@@ -127,15 +130,16 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
     settings = Settings.load(app)
     chosen = resolve(settings, commit, model)
     cards.name_run(f"{app} {chosen.commit.id[:12]} × {chosen.model.version[:12]}")
-    if candidate := find_candidate(settings, chosen.pair):
+    registry = backends.registry(settings)  # once: its connection and its login last for the run
+    if candidate := find_candidate(settings, registry, chosen.pair):
         get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
         return candidate
-    known = remember_layers(settings, chosen)
+    known = remember_layers(registry, chosen)
     with ExitStack() as run:
         source = check_out(settings, chosen, run)
-        model_layers = fetch_model.submit(settings, chosen, known)  # gigabytes travel while the tests run
+        model_layers = fetch_model.submit(settings, registry, chosen, known)  # gigabytes travel while the tests run
         report = run_tests(settings, source, chosen)
-        app_image = build_image(settings, source, known)
+        app_image = build_image(settings, registry, source, known)
     layers = model_layers.result()
     image = push_image(settings, chosen, app_image, layers)
     trial = test_image(settings, image)
