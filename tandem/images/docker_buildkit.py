@@ -135,7 +135,12 @@ def _where(file: Dockerfile, output: str) -> str:
 
 
 def _tail(output: str) -> str:
-    """The last lines that the failed step printed, which BuildKit repeats between rulers; else the whole's."""
+    """The last lines that the failed step printed: BuildKit repeats them between rulers, not always all; else the end
+    of everything.
+    """
     block = re.search(r"(?ms)^------\n > .*?:\n(.*?)^------$", output)
-    lines = [line for line in (block[1] if block else output).split("\n") if line and not TICK.fullmatch(line)]
+    failed = re.search(r"(?m)^(#\d+) ERROR: ", output)
+    own = re.findall(rf"(?m)^{failed[1]} \d+\.\d+ .*$", output) if failed else []
+    said = own or (block[1].split("\n") if block else [])
+    lines = [line for line in said or output.split("\n") if line and not TICK.fullmatch(line)]
     return "\n".join(lines[-TAIL:])

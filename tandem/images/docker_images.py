@@ -23,17 +23,17 @@ FORGOTTEN = 6 * 3600.0  # seconds after which no living build still needs its ta
 def local_name(registry: Registry) -> str:
     """What the daemon calls an image: for a registry that it can push to, its name there."""
     name = str(registry)
-    return _kept(registry) if name.startswith("oci:") else re.sub(r"^\w+://", "", name)
+    return kept_name(registry) if name.startswith("oci:") else re.sub(r"^\w+://", "", name)
 
 
 def tidy(client: docker.DockerClient, built: str, registry: Registry, tag: str) -> None:
     """Keep the image just built, and nothing else of ours for this registry, not what killed builds left either."""
     name, label = local_name(registry), f"{LABEL}={registry}"
     with suppress(DockerException, RequestException):  # the next build does it
-        client.api.tag(built, _kept(registry), "newest", force=True)
+        client.api.tag(built, kept_name(registry), "newest", force=True)
         _untag(client, f"{name}:{tag}")
         with suppress(ImageNotFound):
-            client.api.remove_image(f"{_kept(registry)}:failed")
+            client.api.remove_image(f"{kept_name(registry)}:failed")
         for image in client.api.images(filters={"label": label}):
             if time.time() - _seconds(image["Created"]) > FORGOTTEN:
                 for other in image.get("RepoTags") or ():
@@ -47,8 +47,8 @@ def keep_failed(client: docker.DockerClient, made: str, registry: Registry) -> N
     if not made:
         return
     with suppress(APIError):
-        before = client.api.images(f"{_kept(registry)}:failed", quiet=True)
-        client.api.tag(made, _kept(registry), "failed", force=True)
+        before = client.api.images(f"{kept_name(registry)}:failed", quiet=True)
+        client.api.tag(made, kept_name(registry), "failed", force=True)
         for other in (each for each in before if made not in each):
             client.api.remove_image(other)  # refused where something stands on it
 
@@ -58,7 +58,8 @@ def _untag(client: docker.DockerClient, name: str) -> None:
         client.api.remove_image(name, noprune=True)
 
 
-def _kept(registry: Registry) -> str:
+def kept_name(registry: Registry) -> str:
+    """The daemon's name for what it keeps: `:newest`, and `:failed` where the last build did."""
     return f"{KEPT}/{hashlib.sha256(str(registry).encode()).hexdigest()[:16]}"
 
 

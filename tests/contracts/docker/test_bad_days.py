@@ -9,8 +9,10 @@ from pathlib import Path
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 
 from tandem.errors import BuildFailed, RegistryError, Unreachable
+from tandem.images.docker_images import kept_name
 from tandem.records import Source
 from tandem.registries import open_registry
 from tandem.seams import Registry
@@ -37,6 +39,23 @@ def test_a_failing_step_is_named_by_its_line_with_its_last_words(
     assert str(failed.value) == ("Dockerfile:4: RUN echo one; echo two; exit 3: returned a non-zero code: 3\none\ntwo")
     assert registry.tags() == []
     assert not client.images.list(filters={"label": f"dev.tandem.build={registry}"})
+
+
+def test_builds_that_fail_again_and_again_do_not_pile_up(
+    build: Build, source: Callable[..., Source], registry: Registry, client: docker.DockerClient
+) -> None:
+    def failing(word: str) -> str:
+        with pytest.raises(BuildFailed):
+            build(source({"Dockerfile": f"FROM {{base}}\nENV WORD={word}\nRUN false\n"}))
+        return str(client.api.inspect_image(f"{kept_name(registry)}:failed")["Id"])
+
+    first = failing("one")
+    assert failing("one") == first
+    second = failing("two")
+    build(source({"Dockerfile": "FROM {base}\n"}))
+    for gone in (first, second):
+        with pytest.raises(ImageNotFound):
+            client.api.inspect_image(gone)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +161,7 @@ def test_killed_half_way_nothing_stays_and_the_next_build_is_whole(
                              env={"PYTHONPATH": ".", "PATH": "/usr/bin:/bin"})  # fmt: skip
 
     def living() -> list[object]:
-        return [each for each in client.containers.list() if marker in str(each.attrs["Args"])]
+        return [each for each in client.containers.list(ignore_removed=True) if marker in str(each.attrs["Args"])]
 
     wait(lambda: bool(living()), "the build's container never ran")
     child.kill()

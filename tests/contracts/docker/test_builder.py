@@ -42,6 +42,7 @@ def test_the_users_own_dockerfile_becomes_an_image_that_says_what_it_is(
     assert config.labels["org.opencontainers.image.revision"] == COMMIT.id
     assert json.loads(config.labels["dev.tandem.command"]) == ["python3", "app.py"]
     assert json.loads(config.labels["dev.tandem.env"]) == {"MODEL_DIR": "{model}"}
+    assert "dev.tandem.build" not in config.labels
     assert config.labels["dev.tandem.port"] == "8000" and config.ports == ("8000/tcp",)
     assert registry.tags() == []  # nothing that docker pushed stays, and no candidate is there yet
     assert image.registry.resolve(image.digest) is not None

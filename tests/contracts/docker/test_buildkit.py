@@ -12,7 +12,7 @@ from tests.contracts.docker.conftest import Build
 
 pytestmark = pytest.mark.xdist_group("docker")
 
-SECRET = "https://reader:s3cret-word@packages.example/simple"
+SECRET = "[global]\npassword = s3cret-word"
 DOCKERFILE = """FROM {base}
 RUN --mount=type=secret,id=pip \\
     sha256sum /run/secrets/pip && cat /run/secrets/pip >&2 && stat -c %a /run/secrets/pip
@@ -42,7 +42,7 @@ def test_a_secret_is_there_for_its_step_and_nowhere_else(
 
 
 def test_a_failing_step_is_named_by_its_line_and_no_secret_is_told(build: Build, source: Callable[..., Source]) -> None:
-    failing = DOCKERFILE.replace("stat -c %a", "exit 7; stat")
+    failing = DOCKERFILE.replace("stat -c %a", "sleep 0.5; exit 7; stat")  # in time to be heard
     with pytest.raises(BuildFailed, match=r"^Dockerfile:2: RUN --mount=type=secret.*exit code: 7") as failed:
         build(source({"Dockerfile": failing}), {"pip": SECRET})
     assert "s3cret" not in str(failed.value) + build.log
