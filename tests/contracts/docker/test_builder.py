@@ -84,9 +84,10 @@ def test_into_a_folder_the_daemons_image_goes_unpacked(
     engine: str, source: Callable[..., Source], tmp_path: Path, client: docker.DockerClient
 ) -> None:
     folder = open_registry("oci:registry", tmp_path)
-    twice = DOCKERFILE + "RUN touch /tmp/same\nRUN touch /tmp/same\n"
+    twice = "FROM scratch\nCOPY app.py /\nCOPY app.py /\n"
     image = Build(engine, folder, tmp_path)(source(FILES | {"Dockerfile": twice}))
     assert config_of(image).diff_ids == tuple(layer.digest for layer in image.manifest.layers)
+    assert len(image.manifest.layers) == 2 and len({layer.digest for layer in image.manifest.layers}) == 1
     assert folder.tags() == [] and folder.resolve(image.digest)
 
 
