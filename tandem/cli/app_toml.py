@@ -41,7 +41,11 @@ env = {env}
 # user = 10001                 # a numeric user id, not root's
 port = {port}
 # platform = "linux/amd64"     # or linux/arm64
-# dockerfile = "Dockerfile"    # for builder = "docker"
+# dockerfile = "Dockerfile"    # for builder = "docker": its USER and WORKDIR hold, its CMD where no command stands above
+# secrets = {{ pip = {{ env = "PIP_CONF" }} }}   # for builder = "docker": RUN --mount=type=secret,id=pip
+# engine = "docker-host/NAME"  # a prefect-docker block; without it, DOCKER_HOST or this machine's Docker, where there is one
+# secrets = {{ pip = {{ env = "PIP_CONF" }} }}   # for builder = "docker": RUN --mount=type=secret,id=pip
+# engine = "docker-host/NAME"  # a prefect-docker block; without it, DOCKER_HOST or this machine's Docker, where there is one
 registry = {registry}   # oci:folder, or host[:port]/repository
 # credentials = {{ block = "docker-registry-credentials/acr" }}
 
@@ -59,8 +63,8 @@ ready = {ready}   # answers 200 when the app can serve
 # within = "10s"
 
 [environments.local]
-target = "process:"            # process:; kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
-address = "127.0.0.1:8080"     # process: where the app answers; taken by another program: the next free port, and it says so
+target = "process:"            # process:; docker: (this machine's engine, any image); kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
+address = "127.0.0.1:8080"     # process: and docker: where the app answers; taken by another program: the next free port, and it says so
 # after = "staging"            # only what was verified in that environment may come here
 # approval = true              # a person must approve each candidate first
 # [[environments.local.verify.request]]   # requests beyond those above, for this environment only
