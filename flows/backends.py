@@ -22,6 +22,8 @@ from tandem.targets import open_target
 if TYPE_CHECKING:  # Prefect takes a second to import, and `tandem status` needs none of it
     from prefect.blocks.core import Block
 
+    from tandem.targets.docker import Engine
+
 AppName = Annotated[str, Field(pattern=f"^{NAME}$", description="An app folder's name: deployments/<app>/")]
 EnvironmentName = Annotated[str, Field(pattern=f"^{NAME}$", description="One of app.toml's [environments.NAME]")]
 
@@ -80,7 +82,13 @@ def open_base(settings: Settings) -> Callable[[str], Registry]:
 
 def target(settings: Settings, environment: str) -> Target:
     """What runs the app in this environment."""
-    return open_target(settings, environment)
+
+    def engine() -> "Engine":
+        from .engine import Pulling
+
+        return Pulling(settings)
+
+    return open_target(settings, environment, engine)
 
 
 def image(where: Registry, reference: str) -> Image:

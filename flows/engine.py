@@ -154,6 +154,26 @@ def pull_image(host: DockerHost, image: Remote) -> None:
             raise _refusal(image, told(error), error.status_code) from error
 
 
+class Pulling:
+    """The engine as the target `docker:` needs it: see Engine in tandem/targets/docker.py."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.host = settings, docker_host(settings)
+        self.address = address(self.host)
+        if elsewhere(self.host):
+            raise SettingsError(f"the Docker engine at {self.address} is another machine's: docker: needs this one's")
+
+    def pull(self, digest: str) -> str:
+        """Docker's name of the image, once the engine has it."""
+        image = remote(self.settings, digest)
+        with reaching(self.address), self.host.get_client() as client:
+            try:
+                client.images.get(str(image))
+            except ImageNotFound:
+                pull_image(self.host, image)
+        return str(image)
+
+
 @contextmanager
 def noted(client: docker.DockerClient, image: Remote, folder: Path) -> Iterator[None]:
     """While this is open no trial removes the image; afterwards it stays where a container was made of it.

@@ -44,8 +44,6 @@ port = {port}
 # dockerfile = "Dockerfile"    # for builder = "docker": its USER and WORKDIR hold, its CMD where no command stands above
 # secrets = {{ pip = {{ env = "PIP_CONF" }} }}   # for builder = "docker": RUN --mount=type=secret,id=pip
 # engine = "docker-host/NAME"  # a prefect-docker block; without it, DOCKER_HOST or this machine's Docker, where there is one
-# secrets = {{ pip = {{ env = "PIP_CONF" }} }}   # for builder = "docker": RUN --mount=type=secret,id=pip
-# engine = "docker-host/NAME"  # a prefect-docker block; without it, DOCKER_HOST or this machine's Docker, where there is one
 registry = {registry}   # oci:folder, or host[:port]/repository
 # credentials = {{ block = "docker-registry-credentials/acr" }}
 

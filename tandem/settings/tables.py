@@ -143,7 +143,7 @@ class EnvironmentSettings(Table):
     """[environments.NAME]: one target, and who may go there."""
 
     target: str
-    address: str = Field(default="127.0.0.1:8000", description="where process: listens, host:port")
+    address: str = Field(default="127.0.0.1:8000", description="where process: and docker: listen, host:port")
     after: str | None = None
     approval: bool = False
     verify: EnvironmentVerify = EnvironmentVerify()

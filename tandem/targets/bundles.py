@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from tandem.records import State
@@ -39,26 +38,28 @@ def program_of(bundle: Bundle, folder: Path) -> Program:
     )
 
 
-def program(bundle: Bundle, folder: Path) -> dict[str, object]:
-    """The same as JSON, for the holder."""
-    return asdict(program_of(bundle, folder))
-
-
-def prune(home: Path, folder: Path, state: State, served: set[str | None]) -> None:
-    """Remove the bundles that served neither now nor just before and that the state does not need to go back to.
-
-    Layers that no environment's bundle is made of go too.
-    """
-    needed = {*served, *state.verified[: KEPT + 1], state.current and state.current.candidate.digest}
+def needed(state: State, served: set[str | None]) -> set[str]:
+    """The digests that must stay: what serves, served just before, or is needed to go back to."""
+    found = {*served, *state.verified[: KEPT + 1], state.current and state.current.candidate.digest}
     if state.under_way:
-        needed |= {state.under_way.release.candidate.digest, str(state.under_way.snapshot.content.get("digest"))}
-    kept = {folder_of(folder, digest) for digest in needed if digest}
-    for bundle in (folder / "images").iterdir():
-        if bundle.is_dir() and not bundle.name.startswith(".") and bundle not in kept:
-            shutil.rmtree(bundle, ignore_errors=True)
-            log = folder / "logs" / f"{bundle.name}.log"
-            for file in (log, log.with_name(f"{log.name}.1")):
-                file.unlink(missing_ok=True)
+        found |= {state.under_way.release.candidate.digest, str(state.under_way.snapshot.content.get("digest"))}
+    return {digest for digest in found if digest}
+
+
+def unneeded(folder: Path, needed: set[str]) -> list[Path]:
+    """The folders of an environment's bundles that are not needed any more."""
+    kept = {folder_of(folder, digest) for digest in needed}
+    found = (folder / "images").iterdir()
+    return [bundle for bundle in found if bundle.is_dir() and not bundle.name.startswith(".") and bundle not in kept]
+
+
+def prune(home: Path, folder: Path, needed: set[str]) -> None:
+    """Remove the bundles that are not needed, their logs, and the layers that no environment's bundle is made of."""
+    for bundle in unneeded(folder, needed):
+        shutil.rmtree(bundle, ignore_errors=True)
+        log = folder / "logs" / f"{bundle.name}.log"
+        for file in (log, log.with_name(f"{log.name}.1")):
+            file.unlink(missing_ok=True)
     sweep(home / "cache" / "layers", layers(home))
 
 

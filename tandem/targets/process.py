@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tandem.errors import ReleaseFailed
 from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
 from tandem.settings import Request, Settings, VerifySettings
 from tandem.targets import bundles, reach
 from tandem.targets.launch import living, tail
+from tandem.targets.program import Program
 from tandem.targets.state import FileState
 from tandem.targets.steering import reachable
-from tandem.targets.unpack import Bundle, unpack, unpacked
+from tandem.targets.unpack import unpack, unpacked
 from tandem.targets.verify import ask_all, failures, wait_ready
 from tandem.targets.wire import Connection
 
@@ -30,16 +32,18 @@ class ProcessTarget:
         address: str,
         verify: VerifySettings,
         extra: tuple[Request, ...] = (),
+        port: int = 8000,
     ) -> None:
-        self.home, self.address, self.verify, self.extra = home, address, verify, extra
+        self.home, self.address, self.verify, self.extra, self.port = home, address, verify, extra, port
         self.folder = home / "environments" / f"{app}-{environment}"
         self.states = FileState(self.folder / "state.json", app, environment)
 
     @classmethod
-    def open(cls, settings: Settings, environment: str) -> "ProcessTarget":
+    def open(cls, settings: Settings, environment: str) -> Self:
         """The target of an environment whose `target` is `process:`."""
-        table = settings.environment(environment)
-        return cls(settings.app, environment, settings.home, table.address, settings.toml.verify, table.verify.request)
+        table, toml = settings.environment(environment), settings.toml
+        name, asked, port = settings.app, table.verify.request, toml.image.port
+        return cls(name, environment, settings.home, table.address, toml.verify, asked, port)
 
     def state(self) -> Versioned[State]:
         """What the state file holds."""
@@ -59,10 +63,10 @@ class ProcessTarget:
         with self.states.held(expected.value):
             pass
         before = reach.recorded(self.folder)["serving"]
-        yield Progress(f"unpack {image.digest}", 0, 4)
-        bundle = unpack(image, self.folder / "images", self.home / "cache" / "layers")
-        yield from self._bring_in(bundle, expected, (*self.verify.request, *self.extra), STEADY)
-        bundles.prune(self.home, self.folder, self.state().value, {before, bundle.digest})
+        yield Progress(f"{self.verb} {image.digest}", 0, 4)
+        program = self.fetch(image)
+        yield from self._bring_in(program, expected, (*self.verify.request, *self.extra), STEADY)
+        self.prune({before, program.digest})
 
     def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
         """What ran then runs again, from its bundle; no registry is needed. Raises ReleaseFailed, StateChanged."""
@@ -72,12 +76,12 @@ class ProcessTarget:
             with self.states.held(expected.value):
                 reach.stop(self.folder, keep=False)
             return
-        bundle = unpacked(bundles.folder_of(self.folder, digest), digest)
-        if bundle is None:
+        program = self.kept(digest)
+        if program is None:
             yield self._left_serving(digest, expected)
             return
         try:
-            yield from self._bring_in(bundle, expected, ())
+            yield from self._bring_in(program, expected, ())
         except ReleaseFailed as failure:
             raise ReleaseFailed(f"bringing back {digest}: {failure.reason}", "environment", failure.log) from failure
 
@@ -123,32 +127,49 @@ class ProcessTarget:
         if digest:
             yield from self.restore(Snapshot({"digest": digest}), state)
 
+    # ── what `docker:` does otherwise ─────────────────────────────────────────────────────────────
+
+    verb = "unpack"
+
+    def fetch(self, image: Image) -> Program:
+        """The image's program, once all that it needs is on this machine."""
+        return bundles.program_of(unpack(image, self.folder / "images", self.home / "cache" / "layers"), self.folder)
+
+    def kept(self, digest: str) -> Program | None:
+        """The same for one that was fetched before, with no registry asked; None where it is gone."""
+        bundle = unpacked(bundles.folder_of(self.folder, digest), digest)
+        return bundles.program_of(bundle, self.folder) if bundle else None
+
+    def prune(self, served: set[str | None]) -> None:
+        """Remove what served neither now nor just before, and is not needed to go back to."""
+        bundles.prune(self.home, self.folder, bundles.needed(self.state().value, served))
+
     # ── inside ────────────────────────────────────────────────────────────────────────────────────
 
     def _bring_in(
-        self, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...], steady: float = 0.0
+        self, program: Program, expected: Versioned[State], requests: tuple[Request, ...], steady: float = 0.0
     ) -> Iterator[Progress]:
         with reach.holder(self.folder, self.address) as holder:
             status = holder.ask("status")
             at = _url(status["address"])
             if moved := _moved(status, self.address):
                 yield Progress(moved, 1, 4)
-            if self._serves_well(status["current"], bundle.digest, at):
-                yield self._left_alone(holder, bundle.digest, expected, at)
+            if self._serves_well(status["current"], program.digest, at):
+                yield self._left_alone(holder, program.digest, expected, at)
                 return
             try:
-                yield from self._try_and_promote(holder, bundle, expected, requests)
+                yield from self._try_and_promote(holder, program, expected, requests)
             except BaseException:
                 with suppress(ConnectionError):
                     holder.ask("drop")
                 raise
             yield Progress(f"users reach it at {at}; the old one finishes what it took", 3, 4)
             if steady:
-                reach.see_it_stay(holder, steady, bundles.log_of(self.folder, bundle.digest))
+                reach.see_it_stay(holder, steady, Path(program.log))
             reach.wait_for_old(holder)
             if steady:
-                reach.see_it_stay(holder, 0.0, bundles.log_of(self.folder, bundle.digest))
-            yield Progress(f"only {bundle.digest} serves at {at}", 4, 4)
+                reach.see_it_stay(holder, 0.0, Path(program.log))
+            yield Progress(f"only {program.digest} serves at {at}", 4, 4)
 
     def _left_alone(self, holder: Connection, digest: str, expected: Versioned[State], at: str) -> Progress:
         with self.states.held(expected.value):
@@ -167,16 +188,16 @@ class ProcessTarget:
                     return self._left_alone(connection, digest, expected, at)
                 serves = f"{current['digest']} ({current['state']}) is what users reach now" if current else serves
         raise ReleaseFailed(
-            f"{digest} is not unpacked in {self.folder} any more and cannot be started: {serves}; 'tandem release' "
+            f"{digest} is not kept in {self.folder} any more and cannot be started: {serves}; 'tandem release' "
             "brings in the newest candidate",
             "environment",
         )
 
     def _try_and_promote(
-        self, holder: Connection, bundle: Bundle, expected: Versioned[State], requests: tuple[Request, ...]
+        self, holder: Connection, program: Program, expected: Versioned[State], requests: tuple[Request, ...]
     ) -> Iterator[Progress]:
-        log = bundles.log_of(self.folder, bundle.digest)
-        answer = _asked(holder, log, "start", program=bundles.program(bundle, self.folder))
+        log = Path(program.log)
+        answer = _asked(holder, log, "start", program=asdict(program))
         if answer["gap"]:
             yield Progress("the app binds its port by itself: users wait until the new one is ready", 1, 4)
         yield Progress(f"started aside; waiting for GET {self.verify.ready}", 1, 4)

@@ -28,7 +28,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if path == "/sleep":
             time.sleep(1)
         version = "wrong" if HOW == "wrong" or early else VERSION
-        about = {"version": version, "pid": os.getpid(), "model": Path(MODEL).is_dir()}
+        about = {"version": version, "pid": os.getpid(), "host": socket.gethostname(), "model": Path(MODEL).is_dir()}
         if path == "/environment":
             about = dict(os.environ)
         self.answer(503 if path == "/readyz" and (HOW == "never-ready" or early) else 200, about)
@@ -69,7 +69,8 @@ if where.startswith("fd://"):
     server.server_name, server.server_port = "localhost", 0
     server.server_activate()
 else:
-    server = Server(("127.0.0.1", int(where)), Answers)
+    host, _, port = where.rpartition(":")
+    server = Server((host or "127.0.0.1", int(port)), Answers)
 
 
 def leave(*_):

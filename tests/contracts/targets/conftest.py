@@ -5,20 +5,33 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from docker import DockerClient
+from docker.errors import NotFound
 
-from tandem.image_config import ImageConfig, config_bytes
+from tandem.errors import NotInRegistry
+from tandem.image_config import ImageConfig, config_bytes, config_of
+from tandem.images.base import copy_layers
 from tandem.images.layers import Entry, layer_blob
 from tandem.manifests import CONFIG, blob_of
 from tandem.records import Candidate, Image, ImageManifest, Pair, Progress, Release, State, Versioned
 from tandem.registries import open_registry
 from tandem.seams import Target
 from tandem.settings import Request, VerifySettings
+from tandem.targets.contained import ENVIRONMENT
+from tandem.targets.docker import DockerTarget
 from tandem.targets.process import ProcessTarget
+from tandem.templates import resolve
+from tests.contracts.registries.conftest import repository
+from tests.docker_engine import BaseImage, base_image, engine, engine_registry
+
+__all__ = ["base_image", "engine", "engine_registry", "repository"]
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 APP = Path(__file__).with_name("app.py").read_bytes()
@@ -26,33 +39,49 @@ TAG = f"cpython-{sys.version_info[0]}.{sys.version_info[1]}-{sys.platform}-{plat
 Make = Callable[..., Image]
 
 
+@pytest.fixture(params=["process", "docker"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which target is under test."""
+    return str(request.param)
+
+
 @pytest.fixture
-def make_image(tmp_path: Path) -> Make:
+def make_image(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """make_image("one", how="crash", command=…): an image whose app says that it is version "one"."""
-    registry = open_registry(f"oci:{tmp_path}/registry", tmp_path)
+    found: BaseImage | None = request.getfixturevalue("base_image") if kind == "docker" else None
+    where = f"{found.name.partition('/')[0]}/{request.getfixturevalue('repository')}" if found else "oci:registry"
+    registry = open_registry(where, tmp_path)
 
     def make(
         version: str,
         how: str = "",
         command: tuple[str, ...] | None = None,
-        base: str = f"none {TAG}",
+        base: str = "",
         port: int = 8000,
         entries: tuple[Entry, ...] = (),
     ) -> Image:
         code = [Entry("app/app.py", blob_of(APP, "app.py")), Entry("app/version", blob_of(version.encode(), "version"))]
         model = [Entry("model/weights", blob_of(b"weights" * 1000, "weights"))]
         layers = tuple(registry.write(layer_blob(layer), LAYER) for layer in ([*code, *entries], model))
+        command = command or ("python", "app.py", "{listen}", how)
         labels = {
-            "dev.tandem.base": base,
-            "dev.tandem.command": json.dumps(command or ("python", "app.py", "{listen}", how)),
+            "dev.tandem.base": base or (found.image.digest if found else f"none {TAG}"),
+            "dev.tandem.command": json.dumps(command),
             "dev.tandem.env": json.dumps({"MODEL_DIR": "{model}"}),
             "dev.tandem.model.path": "/model",
             "dev.tandem.port": str(port),
         }
-        config = registry.write(
-            blob_of(config_bytes(ImageConfig(labels=labels, workdir="/app")), "config.json"), CONFIG
+        config = ImageConfig(labels=labels, workdir="/app", ports=(f"{port}/tcp",))
+        below = copy_layers(found.image, registry) if found else ()
+        if found:
+            words = ("python3" if word == "python" else word for word in command)
+            argv = tuple(resolve(word, model="/model", port=port, listen=f"0.0.0.0:{port}") for word in words)
+            env = {**config_of(found.image).env, "MODEL_DIR": "/model"}
+            config = replace(config, command=argv, env=env, user="10001")
+        config = replace(config, diff_ids=tuple(layer.digest for layer in (*below, *layers)))
+        manifest = ImageManifest(
+            registry.write(blob_of(config_bytes(config), "config.json"), CONFIG), (*below, *layers)
         )
-        manifest = ImageManifest(config, layers)
         return Image(registry, registry.put(manifest, version).digest, manifest)
 
     return make
@@ -81,10 +110,40 @@ def process(tmp_path: Path, free_port: int, verify: VerifySettings) -> Iterator[
     target.stop()
 
 
-@pytest.fixture(params=["process"])
-def target(request: pytest.FixtureRequest) -> Target:
+@dataclass(frozen=True)
+class Pulling:
+    """The engine, and the test's own repository, which asks for no login."""
+
+    address: str
+    repository: str
+
+    def pull(self, digest: str) -> str:
+        with closing(DockerClient(base_url=self.address)) as client:
+            try:
+                client.images.pull(self.repository, tag=digest)
+            except NotFound as error:
+                raise NotInRegistry(str(error)) from None
+        return f"{self.repository}@{digest}"
+
+
+@pytest.fixture
+def docker(
+    tmp_path: Path, free_port: int, verify: VerifySettings, engine: str, engine_registry: str, repository: str
+) -> Iterator[DockerTarget]:
+    """`docker:` on a port of its own; no container of it lives on after the test."""
+    target = DockerTarget("digits", "local", tmp_path / "home", f"127.0.0.1:{free_port}", verify)
+    target.engine = lambda: Pulling(engine, f"{engine_registry}/{repository}")
+    yield target
+    target.stop()
+    client = DockerClient(base_url=engine)
+    assert client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={target.folder}"}) == []
+    client.close()
+
+
+@pytest.fixture
+def target(kind: str, request: pytest.FixtureRequest) -> Target:
     """The target under test."""
-    found: Target = request.getfixturevalue(request.param)
+    found: Target = request.getfixturevalue(kind)
     return found
 
 

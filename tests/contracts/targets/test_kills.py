@@ -57,6 +57,11 @@ def status(process: ProcessTarget) -> dict[str, object]:
 
 
 @pytest.fixture
+def kind() -> str:
+    return "process"
+
+
+@pytest.fixture
 def target(process: ProcessTarget) -> ProcessTarget:
     return process
 
