@@ -9,14 +9,21 @@ from dataclasses import dataclass, field
 
 import httpx
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 
 from tandem.errors import RegistryError, Unreachable
 from tandem.registries.answers import failure, told
 from tandem.registries.login import LOOPBACK, Challenge, Grant, challenge_of, token
 
 ENTRA_SCOPE = "https://containerregistry.azure.net/.default"
-ROLES = "AcrPull or AcrPush, or where the registry uses ABAC Container Registry Repository Reader or Writer"
+NO_ROLE = (
+    "this identity needs a role on the registry: AcrPull or AcrPush, or where the registry uses ABAC Container "
+    "Registry Repository Reader or Writer"
+)
+NOT_TAKEN = (
+    "the registry does not take this Entra token: is it of the registry's tenant ('az login --tenant'), and is this "
+    "machine's clock right?"
+)
 
 
 @dataclass
@@ -38,12 +45,12 @@ class AcrLogin:
             "scope": " ".join(sorted(scopes)),
             "refresh_token": self._refresh_token(realm, challenge.service),
         }
-        what = f"{self.host}: asking for {form['scope']}"
+        request = self.client.build_request("POST", realm, data=form)
         try:
-            return token(self.client, self.client.build_request("POST", realm, data=form), what, self.clock())
-        except RegistryError as error:
+            return token(self.client, request, f"{self.host}: asking for {form['scope']}", NO_ROLE, self.clock)
+        except RegistryError:
             self._refresh = None
-            raise RegistryError(f"{error}. This identity needs a role on the registry: {ROLES}") from None
+            raise
 
     def refresh_token(self, challenge: Challenge) -> str:
         """The registry's refresh token, a secret that also logs Docker in."""
@@ -63,13 +70,13 @@ class AcrLogin:
                 reason = str(error).splitlines()[0]
                 raise RegistryError(f"{self.host}: no Entra token: {reason}: run 'az login', or set up workload "
                                     "identity") from None  # fmt: skip
+            except AzureError as error:
+                raise Unreachable(f"{self.host}: no Entra token: {str(error).splitlines()[0]}: is the network up? "
+                                  "Try again") from None  # fmt: skip
             form = {"grant_type": "access_token", "service": service, "access_token": entra}
             request = self.client.build_request("POST", realm.join("/oauth2/exchange"), data=form)
-            try:
-                self._refresh = token(self.client, request, f"{self.host}: login", self.clock(), "refresh_token")
-            except RegistryError as error:
-                raise RegistryError(f"{error}. The registry does not take this Entra token: is it of the registry's "
-                                    "tenant ('az login --tenant'), and not expired?") from None  # fmt: skip
+            what = f"{self.host}: login"
+            self._refresh = token(self.client, request, what, NOT_TAKEN, self.clock, "refresh_token")
         return self._refresh.header.removeprefix("Bearer ")
 
 

@@ -55,19 +55,21 @@ def pieces(response: httpx.Response, what: str, clock: Callable[[], float] = tim
         yield bytes(held)
 
 
-def small(response: httpx.Response, what: str, limit: int = LIMIT) -> bytes:
+def small(
+    response: httpx.Response, what: str, limit: int = LIMIT, clock: Callable[[], float] = time.monotonic
+) -> bytes:
     """The whole body of a small answer; RegistryError where it is not small."""
     content = b""
-    for piece in pieces(response, what):
+    for piece in pieces(response, what, clock):
         content += piece
         if len(content) > limit:
             raise RegistryError(f"{what}: answered more than {limit} bytes: is this a registry?")
     return content
 
 
-def document(response: httpx.Response, what: str) -> dict[str, Any]:
+def document(response: httpx.Response, what: str, clock: Callable[[], float] = time.monotonic) -> dict[str, Any]:
     """The JSON object of a small answer; RegistryError where it is none, such as a proxy's page."""
-    content = small(response, what)
+    content = small(response, what, clock=clock)
     try:
         found = json.loads(content)
     except ValueError:
@@ -81,11 +83,7 @@ def document(response: httpx.Response, what: str) -> dict[str, Any]:
 
 def failure(response: httpx.Response, what: str) -> TandemError:
     """The error that an unwanted answer means. Never holds a token: URLs are told without their query."""
-    try:
-        said = _reasons(small(response, what))
-    except TandemError:
-        said = ""
-    status = response.status_code
+    said, status = reasons(response, what), response.status_code
     words = f"{what}: {status}{': ' + said if said else ''}"
     if "no space left" in said:
         return RegistryError(f"{words}: the registry's disk is full: make room there, then try again")
@@ -128,8 +126,12 @@ def told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _reasons(content: bytes) -> str:
+def reasons(response: httpx.Response, what: str) -> str:
     """The codes and messages of the distribution-spec's error body, or the beginning of whatever came."""
+    try:
+        content = small(response, what)
+    except TandemError:
+        return ""
     try:
         errors = json.loads(content)["errors"]
         lines = [" ".join(str(each.get(key) or "") for key in ("code", "message", "detail")).strip() for each in errors]

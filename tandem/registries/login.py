@@ -10,12 +10,14 @@ from typing import Protocol
 
 import httpx
 
-from tandem.errors import RegistryError, Unreachable
-from tandem.registries.answers import document, failure, told
+from tandem.errors import RegistryError, TandemError, Unreachable
+from tandem.registries.answers import BUSY, ROLES, NotLoggedIn, document, failure, reasons, told
 
 MARGIN = 30.0  # seconds before its end in which a token is no longer begun with
 UNSAID = 60.0  # seconds that a token lives which does not say: the token protocol's rule
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+TIMEOUT = httpx.Timeout(30.0, connect=10.0).as_dict()  # no gigabytes are moved before a token comes
+LOG_IN = f"'docker login', or [image] credentials in app.toml; {ROLES}"
 
 
 @dataclass(frozen=True)
@@ -76,28 +78,51 @@ class AccountLogin:
             asked = httpx.QueryParams([("service", challenge.service), *(("scope", each) for each in scope)])
             realm = httpx.URL(challenge.realm)
             request = self.client.build_request("GET", realm.copy_merge_params(asked), headers=headers)
-        return token(self.client, request, f"{self.registry}: login at {request.url.host}", self.clock())
+        asks = f"{self.registry}: asking {request.url.host} for {' '.join(scope)}"
+        return token(self.client, request, asks, LOG_IN, self.clock)
 
 
-def token(client: httpx.Client, request: httpx.Request, what: str, now: float, name: str = "access_token") -> Grant:
-    """The bearer token that a token service answers under `name`. Raises RegistryError, Unreachable."""
+def token(
+    client: httpx.Client,
+    request: httpx.Request,
+    what: str,
+    remedy: str,
+    clock: Callable[[], float],
+    name: str = "access_token",
+) -> Grant:
+    """The bearer token that a token service answers under `name`; where it refuses, the error says `remedy`.
+
+    Raises NotLoggedIn, RegistryError, Unreachable; never what means a missing image or a wrong upload.
+    """
     if request.url.scheme != "https" and request.url.host not in LOOPBACK:
         raise RegistryError(f"{what}: would send a secret over plain {request.url.scheme}: use https")
+    request.extensions["timeout"] = TIMEOUT
     try:
         response = client.send(request, stream=True)
     except httpx.TransportError as error:
         raise Unreachable(f"{what}: {told(error)}") from error
     try:
         if response.status_code != 200:
-            raise failure(response, what)
-        answer = document(response, what)
+            raise _refusal(response, what, remedy)
+        answer = document(response, what, clock)
     finally:
         response.close()
     value = answer.get(name) or answer.get("token")
     if not isinstance(value, str):
-        raise RegistryError(f"{what}: its answer holds no token")
+        raise RegistryError(f"{what}: its answer holds no token: is this the registry's address, and not a proxy's?")
     lives = answer.get("expires_in") or _life(value)
-    return Grant(f"Bearer {value}", now + (float(lives) if isinstance(lives, int | float) else UNSAID) - MARGIN)
+    return Grant(f"Bearer {value}", clock() + (float(lives) if isinstance(lives, int | float) else UNSAID) - MARGIN)
+
+
+def _refusal(response: httpx.Response, what: str, remedy: str) -> TandemError:
+    status = response.status_code
+    if status in BUSY:
+        return failure(response, f"{what} (its token service)")
+    said = reasons(response, what)
+    words = f"{what}: {status}{': ' + said if said else ''}"
+    if status in {400, 401, 403}:
+        return (NotLoggedIn if status == 401 else RegistryError)(f"{words}: {remedy}")
+    return RegistryError(f"{words}: no token service answers so: is this the registry's address, and not a proxy's?")
 
 
 def _life(value: str) -> float | None:

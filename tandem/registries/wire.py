@@ -73,9 +73,9 @@ class Wire:
         for attempt in range(1, TRIES + 1):
             try:
                 response = self._send(method, url, headers or {}, content, scopes, what)
-            except Unreachable:
-                wait = 0.25 * 2**attempt
-                if once or attempt == TRIES:
+            except Unreachable as away:  # the registry, or its token service
+                wait = 0.25 * 2**attempt if away.retry_after is None else away.retry_after
+                if once or attempt == TRIES or wait > LONGEST:
                     raise
             else:
                 try:

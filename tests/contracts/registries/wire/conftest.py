@@ -2,7 +2,9 @@
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,7 +18,8 @@ from tandem.registries.wire import Wire
 
 @dataclass
 class Rule:
-    """For the next `times` requests of this kind: an answer, a cut after bytes of the body or of the answer."""
+    """For the next `times` requests of this kind: an answer, a cut after bytes of the body or of the answer, or an
+    answer that comes a byte at a time, every `trickle` seconds."""
 
     method: str
     path: str
@@ -25,6 +28,7 @@ class Rule:
     body: bytes = b""
     cut_after: int | None = None
     cut_answer_after: int | None = None
+    trickle: float = 0.0
     times: int = 1
 
 
@@ -82,8 +86,8 @@ class Handler(BaseHTTPRequestHandler):
         told = {key: value for key, value in answer.headers.items() if key != "content-length"}
         if "location" in told and not front.names_back:
             told["location"] = told["location"].replace(front.back, front.address)
-        cut = rule.cut_answer_after if rule else None
-        self.say(answer.status_code, told, answer.content, cut, answer.headers.get("content-length"))
+        cut, trickle = (rule.cut_answer_after, rule.trickle) if rule else (None, 0.0)
+        self.say(answer.status_code, told, answer.content, cut, answer.headers.get("content-length"), trickle)
 
     do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_any
 
@@ -110,8 +114,8 @@ class Handler(BaseHTTPRequestHandler):
             self.say(status, {"Location": f"{base}/{name}", "Range": f"0-{max(0, len(held) - 1)}"}, b"")
         return True
 
-    def say(self, status: int, headers: Mapping[str, str], body: bytes, cut: int | None = None, size: str | None = None
-            ) -> None:  # fmt: skip
+    def say(self, status: int, headers: Mapping[str, str], body: bytes, cut: int | None = None, size: str | None = None,
+            trickle: float = 0.0) -> None:  # fmt: skip
         if cut == -1:
             self.close_connection = True
             return
@@ -121,7 +125,12 @@ class Handler(BaseHTTPRequestHandler):
         if status != 204:
             self.send_header("Content-Length", size or str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if trickle:
+            with suppress(OSError):  # until the client has enough of it
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(trickle)
+        elif self.command != "HEAD":
             self.wfile.write(body[:cut])
         self.close_connection = self.close_connection or cut is not None
 
