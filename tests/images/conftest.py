@@ -3,6 +3,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,33 +30,35 @@ def wheelhouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def wheel(wheelhouse: Path) -> WriteWheel:
     """wheel("name", "1.0", {"name.py": "…"}) writes a wheel into the wheelhouse and gives `sha256:…`."""
+    return partial(write_wheel, wheelhouse)
 
-    def write(
-        name: str,
-        version: str,
-        files: Mapping[str, str | bytes] | None = None,
-        tag: str = "py3-none-any",
-        metadata: str = "",
-        executable: tuple[str, ...] = (),
-    ) -> str:
-        info = f"{name}-{version}.dist-info"
-        contents = {
-            **({f"{name}.py": f"version = {version!r}\n"} if files is None else files),
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}",
-            f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
-        }
-        encoded = {path: text.encode() if isinstance(text, str) else text for path, text in contents.items()}
-        rows = [f"{path},sha256={_digest(content)},{len(content)}" for path, content in encoded.items()]
-        encoded[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
-        file = wheelhouse / f"{name}-{version}-{tag}.whl"
-        with zipfile.ZipFile(file, "w") as archive:
-            for path, content in encoded.items():
-                entry = zipfile.ZipInfo(path)
-                entry.external_attr = (0o100755 if path in executable else 0o100644) << 16
-                archive.writestr(entry, content)
-        return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
-    return write
+def write_wheel(
+    folder: Path,
+    name: str,
+    version: str,
+    files: Mapping[str, str | bytes] | None = None,
+    tag: str = "py3-none-any",
+    metadata: str = "",
+    executable: tuple[str, ...] = (),
+) -> str:
+    """A wheel in this folder: `sha256:…`."""
+    info = f"{name}-{version}.dist-info"
+    contents = {
+        **({f"{name}.py": f"version = {version!r}\n"} if files is None else files),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n",
+    }
+    encoded = {path: text.encode() if isinstance(text, str) else text for path, text in contents.items()}
+    rows = [f"{path},sha256={_digest(content)},{len(content)}" for path, content in encoded.items()]
+    encoded[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    file = folder / f"{name}-{version}-{tag}.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        for path, content in encoded.items():
+            entry = zipfile.ZipInfo(path)
+            entry.external_attr = (0o100755 if path in executable else 0o100644) << 16
+            archive.writestr(entry, content)
+    return f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}"
 
 
 def _digest(content: bytes) -> str:
