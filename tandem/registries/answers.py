@@ -89,6 +89,8 @@ def failure(response: httpx.Response, what: str) -> TandemError:
         return RegistryError(f"{words}: the registry's disk is full: make room there, then try again")
     if "MANIFEST_BLOB_UNKNOWN" in said:
         return BlobUnknown(f"{words}: write that blob first")
+    if "DIGEST_INVALID" in said:
+        return RegistryError(f"{words}: other bytes arrived than were sent: damaged on the way: try again")
     if status in BUSY:
         return Unreachable(f"{words}: try again", retry_after(response, datetime.now(UTC)))
     if status == 401 and "Authorization" in response.request.headers:
@@ -98,16 +100,20 @@ def failure(response: httpx.Response, what: str) -> TandemError:
     if status == 403:
         return RegistryError(f"{words}: this login may not do that; {ROLES}")
     if status == 404:
-        return NotInRegistry(f"{words}: not there")
+        return NotInRegistry(f"{words}: not there: was it deleted, or is the name another?")
     if status == 405:
         return RegistryError(f"{words}: the registry does not allow it; deleting is a setting of the registry")
     if status in {411, 413, 501}:
-        return TooLarge(f"{words}: larger than the registry, or a proxy before it, takes (client_max_body_size)")
+        return TooLarge(
+            f"{words}: larger than the registry, or a proxy before it, takes: raise its client_max_body_size"
+        )
     if status == 416:
-        return OutOfStep(f"{words}: begin again")
+        return OutOfStep(f"{words}: the upload stands elsewhere than it should: try again")
     if response.is_redirect:
         return RegistryError(f"{words}: sends elsewhere: name the address it sends to in app.toml")
-    return RegistryError(words)
+    if status < 300 or "html" in response.headers.get("Content-Type", ""):
+        return RegistryError(f"{words}: no registry answers so: is this the registry's address, and not a proxy's?")
+    return RegistryError(f"{words}: the registry does not take this; its log says why")
 
 
 def retry_after(response: httpx.Response, now: datetime) -> float | None:

@@ -44,6 +44,8 @@ class DistributionRegistry:
             if answer.status_code == 404:
                 return None
             kind = answer.headers.get("Content-Type", MANIFEST).partition(";")[0]
+            if kind.startswith("text/"):
+                raise RegistryError(f"{self}: {doing}: {kind}: is this the registry's address, and not a proxy's?")
             digest, size = answer.headers.get("Docker-Content-Digest", ""), answer.headers.get("Content-Length", "")
         if size.isdigit() and digest.startswith("sha256:") and is_digest(digest):
             return Descriptor(kind, digest, int(size))

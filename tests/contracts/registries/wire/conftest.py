@@ -18,8 +18,9 @@ from tandem.registries.wire import Wire
 
 @dataclass
 class Rule:
-    """For the next `times` requests of this kind: an answer, a cut after bytes of the body or of the answer, or an
-    answer that comes a byte at a time, every `trickle` seconds."""
+    """For the next `times` requests of this kind: an answer, a cut after bytes of the body or of the answer, an answer
+    that comes a byte at a time, every `trickle` seconds; a body that is `damaged` on its way, or of which nothing is
+    taken for `stalls` seconds."""
 
     method: str
     path: str
@@ -29,6 +30,8 @@ class Rule:
     cut_after: int | None = None
     cut_answer_after: int | None = None
     trickle: float = 0.0
+    damaged: bool = False
+    stalls: float = 0.0
     times: int = 1
 
 
@@ -72,7 +75,13 @@ class Handler(BaseHTTPRequestHandler):
         rule = front.rule(self.command, self.path)
         if front.longest is not None and length > front.longest:
             rule = Rule("", "", 413, {"Content-Type": "text/html"}, b"<html>413 Request Entity Too Large")
+        if rule and rule.stalls:
+            time.sleep(rule.stalls)
+            self.close_connection = True
+            return
         body = self.rfile.read(length if rule is None or rule.cut_after is None else rule.cut_after)
+        if rule and rule.damaged:
+            body = body[:-1] + bytes([body[-1] ^ 1])
         if rule and rule.status:
             self.say(rule.status, rule.headers, rule.body)
             return
