@@ -101,8 +101,10 @@ class Wire:
             begun = position
             try:
                 with closing(self._asked(path, position, tag)) as answer:
-                    if answer.status_code == 416:  # `offset` is the object's size
-                        return
+                    if answer.status_code == 416:
+                        if position > offset or not offset:
+                            raise Unreachable(f"{what}: 416 at byte {position}, which is there: try again")
+                        return  # `offset` is the object's size
                     tag, skip, end = _shape(answer, position, tag, what)
                     yield tag, b""
                     for piece in _pieces(answer, what, self.clock):

@@ -4,7 +4,7 @@ Reads are one GET each (download.py), signed by botocore; listing and writing ar
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,20 +65,20 @@ class S3Objects:
         key = self._key(path)
         if size <= PART:
             content = b"".join(pieces)
-            self._ask(path, WRITE, lambda: self.client.put_object(**key, Body=content))
+            self._told(path, "ETag", lambda: self.client.put_object(**key, Body=content))
             return
-        began = self._ask(path, WRITE, lambda: self.client.create_multipart_upload(**key))
-        upload = {**key, "UploadId": began["UploadId"]}
+        began = self._told(path, "UploadId", lambda: self.client.create_multipart_upload(**key))
+        upload = {**key, "UploadId": began}
 
         def send(index: int, part: bytes) -> dict[str, object]:
             numbered = {**upload, "PartNumber": index + 1}
-            sent = self._ask(path, WRITE, lambda: self.client.upload_part(**numbered, Body=part))
-            return {"PartNumber": index + 1, "ETag": sent["ETag"]}
+            tag = self._told(path, "ETag", lambda: self.client.upload_part(**numbered, Body=part))
+            return {"PartNumber": index + 1, "ETag": tag}
 
         try:
             parts = abreast(in_parts(pieces, part_size(size, MOST)), send)
             whole = {"Parts": parts}
-            self._ask(path, WRITE, lambda: self.client.complete_multipart_upload(**upload, MultipartUpload=whole))
+            self._told(path, "ETag", lambda: self.client.complete_multipart_upload(**upload, MultipartUpload=whole))
         except BaseException:
             with explained(self.bucket, path, WRITE, quiet=True):
                 self.client.abort_multipart_upload(**upload)
@@ -94,7 +94,7 @@ class S3Objects:
 
         def swap() -> bool:
             try:
-                self.client.put_object(**self._key(path), Body=content, **condition)
+                self._named(path, "ETag", self.client.put_object(**self._key(path), Body=content, **condition))
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in LOST:
                     return False
@@ -105,6 +105,15 @@ class S3Objects:
 
     def _key(self, path: str) -> dict[str, str]:
         return {"Bucket": self.bucket.name, "Key": self.bucket.prefix + path}
+
+    def _told(self, path: str, name: str, ask: Callable[[], Mapping[str, str]]) -> str:
+        """What S3 says under this name to one who writes."""
+        return self._named(path, name, self._ask(path, WRITE, ask))
+
+    def _named(self, path: str, name: str, answer: Mapping[str, str]) -> str:
+        if name not in answer:  # boto3 takes a web page for a success
+            raise ModelError(f"{self.bucket}/{path}: answered what no S3 store does: is a proxy in the way?")
+        return answer[name]
 
     def _ask(self, path: str, action: str, ask: Callable[[], T]) -> T:
         def once() -> T:
