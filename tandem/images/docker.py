@@ -16,6 +16,7 @@ from tandem.images.docker_daemon import Daemon, build_failure, log_in, reached
 from tandem.images.docker_delivery import deliver
 from tandem.images.docker_images import LABEL, keep_failed, local_name, tidy
 from tandem.images.docker_log import Refused, follow
+from tandem.images.docker_packages import installed
 from tandem.images.dockerfile import Dockerfile, read
 from tandem.manifests import CONFIG, as_oci, blob_of
 from tandem.records import Commit, Image, ImageManifest, Source
@@ -49,13 +50,14 @@ class Docker:
                 built = self._classic(client, source, image, file, registry, tag)
             try:
                 _check(client, built, image)
+                packages = installed(client, built, registry)
                 delivered = deliver(client, self.daemon, built, registry, tag, image.platform, login)
             finally:
                 tidy(client, built, registry, tag)
         finished = self._finished(delivered.image, source.commit, image)
         if delivered.temporary:
             self._forget(registry, delivered.image.digest, tag)
-        return finished
+        return replace(finished, lock=packages)
 
     def _classic(
         self,

@@ -74,6 +74,8 @@ def test_an_integrate_that_an_outage_stopped_is_tried_again_and_comes_through(li
     registry.mkdir()
     (registry / "blobs").write_text("the share is not mounted")
     reconciled_until(lambda: ("FAILED", commit, model) in states())
+    reconcile("tiny")
+    assert [state for state, *of in states() if of == [commit, model]] == ["FAILED"], "not again in the same second"
     (registry / "blobs").unlink()
     reconciled_until(lambda: f"{commit[:12]}×{model[:12]}" in built())
     assert [state for state, *of in states() if of == [commit, model]] == ["FAILED", "COMPLETED"]
