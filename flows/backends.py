@@ -9,13 +9,14 @@ from pydantic import Field
 
 from tandem.errors import NotInRegistry, SettingsError
 from tandem.images import open_builder
+from tandem.images.base import split
 from tandem.manifests import image_of
 from tandem.models import open_store
 from tandem.records import Descriptor, Image
-from tandem.registries import open_registry
+from tandem.registries import PLACE, open_registry
 from tandem.registries.login import Account
 from tandem.seams import Builder, Registry, Store, Target
-from tandem.settings import NAME, Credentials, ModelSettings, Settings
+from tandem.settings import NAME, Credentials, ImageSettings, ModelSettings, Settings
 from tandem.source import Repository
 from tandem.targets import open_target
 
@@ -42,7 +43,16 @@ def store(settings: Settings) -> Store:
 def registry(settings: Settings) -> Registry:
     """Where the app's images are kept."""
     wish = settings.toml.image
-    return open_registry(wish.registry, settings.root, account(wish.credentials))
+    return open_registry(wish.registry, settings.root, account(wish.credentials), _beside(wish))
+
+
+def _beside(image: ImageSettings) -> tuple[str, ...]:
+    """The repository of a base on the registry's own host: its layers are mounted, and not carried."""
+    if image.builder != "assemble" or image.base == "none":
+        return ()
+    places = [PLACE.fullmatch(url.removeprefix("acr:")) for url in (image.registry, split(image.base)[0])]
+    own, base = (place and (place["host"], place["repository"]) for place in places)
+    return (base[1],) if own and base and own[0] == base[0] and own != base else ()
 
 
 def account(credentials: Credentials | None) -> Account | None:
@@ -76,8 +86,10 @@ def builder(settings: Settings, remembered: Mapping[str, Descriptor]) -> Builder
 
 
 def open_base(settings: Settings) -> Callable[[str], Registry]:
-    """Opens the registry that a base image is in."""
-    return lambda url: open_registry(url, settings.root)
+    """Opens the registry that a base image is in; one on the app's own host, with the app's account."""
+    wish = settings.toml.image
+    own = account(wish.credentials) if _beside(wish) else None
+    return lambda url: open_registry(url, settings.root, own)
 
 
 def target(settings: Settings, environment: str) -> Target:

@@ -85,7 +85,7 @@ class DistributionRegistry:
         """Skipped where it is there, mounted where another repository has it, else streamed."""
         digest = f"sha256:{blob.sha256}" if blob.sha256 else None
         if digest is None or blob.size <= SMALL or self._size(digest) != blob.size:
-            digest = self._uploads.send(blob, digest, self.sources)
+            digest = self._uploads.send(blob, digest, self.sources if blob.size > SMALL else ())
         return Descriptor(media_type, digest, blob.size)
 
     def put(self, manifest: ImageManifest, tag: str | None = None) -> Descriptor:
