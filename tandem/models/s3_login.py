@@ -24,7 +24,10 @@ NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # "General purpose bucke
 
 @dataclass(frozen=True)
 class Bucket:
-    """`prefix` is empty or ends with a slash; `endpoint` and `region` are None where boto3 decides. No secret."""
+    """`prefix` is empty or ends with a slash; `endpoint` and `region` are None where boto3 decides. No secret.
+
+    Its text names the host where that is not Amazon's.
+    """
 
     name: str
     prefix: str
@@ -32,7 +35,7 @@ class Bucket:
     region: str | None
 
     def __str__(self) -> str:
-        return f"s3://{self.name}/{self.prefix}".rstrip("/")
+        return f"{self.endpoint.rstrip('/') if self.endpoint else 's3:/'}/{self.name}/{self.prefix}".rstrip("/")
 
 
 def bucket_of(url: str) -> Bucket:

@@ -1,6 +1,7 @@
 """What S3's refusals mean, and what to do about each ("Error responses", "List of error codes")."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,7 @@ from tandem.models.s3_login import Bucket
 
 READ, WRITE = "s3:GetObject", "s3:PutObject"
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412"}  # of a conditional write
+PATIENCE = 10.0  # seconds that a refusal's own words are waited for
 BUSY = {408, 429, 500, 502, 503, 504}
 WRONG = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed",
          "AuthorizationHeaderMalformed", "TokenRefreshRequired"}  # fmt: skip
@@ -52,10 +54,10 @@ def failure(bucket: Bucket, what: str, status: int, code: str, action: str, agai
 
 def of_response(bucket: Bucket, answer: httpx.Response, what: str) -> TandemError:
     """The error for an answer that came without boto3."""
-    content = b""
+    content, end = b"", time.monotonic() + PATIENCE
     for piece in answer.iter_raw():
         content += piece
-        if len(content) > 1 << 16:
+        if len(content) > 1 << 16 or time.monotonic() > end:
             break
     code = re.search(rb"<Code>(\w{1,60})</Code>", content)
     named = code[1].decode() if code else ""

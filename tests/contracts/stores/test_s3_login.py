@@ -13,7 +13,7 @@ def test_a_reader_reads_and_may_not_publish(s3, blob):
         [seen] = s3.store().versions("digits")
         assert seen == model
         assert b"".join(seen.files[0].open(2)) == b"ights"
-        with pytest.raises(ModelError, match=r"no permission for s3://.*give this identity s3:PutObject"):
+        with pytest.raises(ModelError, match=r"no permission for http://.*give this identity s3:PutObject"):
             s3.store().publish("digits", [blob("w", b"others")], Facts())
 
 

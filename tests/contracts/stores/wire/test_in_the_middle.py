@@ -41,7 +41,7 @@ def test_a_read_that_is_refused_in_the_middle_ends_there_and_says_why(objects, p
     with pytest.raises((ModelError, Unreachable), match=says) as said:
         for piece in objects.read("w"):
             got += piece
-    assert f"{objects}/w" in str(said.value)
+    assert f"{objects}/w" in str(said.value) and proxy.address in str(said.value)
     assert got == WEIGHTS[: SIZE // 2]
 
 
