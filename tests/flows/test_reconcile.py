@@ -11,6 +11,7 @@ from tandem.flows.ops import candidates
 from tandem.flows.reconcile import reconcile
 from tandem.flows.release import release
 from tandem.settings import Settings
+from tandem.triggers import runs
 from tandem.triggers.api import connect
 
 
@@ -65,6 +66,18 @@ def test_a_broken_commit_does_not_hold_the_model_up_that_came_with_it(line, work
     assert sorted(mine) == sorted(
         [("FAILED", broken, model), ("FAILED", broken, good.model), ("COMPLETED", good.commit, model)]
     ), "each once: what its own tests stopped is not tried again until somebody asks"
+
+
+def test_while_somebody_integrates_nothing_is_started_beside_it(line) -> None:
+    line.commit(**{"STARTUP := 0": "STARTUP := 4"})
+    by_hand = line.start("from tandem.flows.integrate import integrate; integrate('tiny')")
+    deadline = time.monotonic() + 60
+    while not runs.under_way("integrate", {"app": "tiny"}):
+        assert by_hand.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    reconcile("tiny")  # there is no deployment here: to start one would fail
+    assert by_hand.poll() is None, "it was looked at while the other one lived"
+    assert by_hand.wait(120) == 0
 
 
 def test_an_integrate_that_an_outage_stopped_is_tried_again_and_comes_through(line, worker) -> None:
