@@ -24,6 +24,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
     # imported here: the app's own tests have this file too, and neither of these packages
     import httpx
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     with (home / "log").open("w") as log:
@@ -41,6 +43,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             time.sleep(0.1)
         with temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: home}):
             yield api
+            # while the server is there: at the process' end they would try for a minute to reach it
+            APILogWorker.drain_all(timeout=30)
+            EventsWorker.drain_all(timeout=30)
     finally:
         process.terminate()
         process.wait(30)
