@@ -1,12 +1,16 @@
 """A commit that changes code only, from its checkout to the image in the registry: the requests that it takes, and how
-long it takes at a round trip of 0 and of 30 ms: `python benchmarks/code_only.py [--rounds 3]`.
+long it takes at a round trip of 0 and of 30 ms:
+`python benchmarks/code_only.py [--rounds 3] [--docker unix:///var/run/docker.sock]`.
 
 The tasks of integrate's own, in its order, without Prefect; the app's tests and the image's trial are left out.
+Docker's turn is a build whose every layer but the code's is cached, and a push of what is new.
 """
 
 import argparse
 import os
 import re
+import shutil
+import statistics
 import subprocess
 import tempfile
 import time
@@ -87,10 +91,33 @@ def integrate() -> Steps:
     return Steps(resolved, pushed, time.time(), image)
 
 
-def requests(seen: Path, steps: Steps) -> tuple[list[str], list[str]]:
+class Docker:
+    """The same app by `docker build` and `docker push`; weights and code in one context, as people have it."""
+
+    def __init__(self, url: str, folder: Path, weights: Path, registry: str) -> None:
+        self.folder, self.image = folder, f"{registry}/docker"
+        self.env = {**os.environ, "DOCKER_HOST": url, "DOCKER_BUILDKIT": "0"}
+        folder.mkdir()
+        shutil.copy(weights, folder)
+        (folder / "Dockerfile").write_text("FROM scratch\nCOPY weights.safetensors /model/\nCOPY app.py /app/\n")
+
+    def change(self, text: str) -> float:
+        """Seconds for a change of the code."""
+        (self.folder / "app.py").write_text(f"print({text!r})\n")
+        began = time.monotonic()
+        for words in (["build", "--quiet", "--tag", self.image, "."], ["push", "--quiet", self.image]):
+            subprocess.run(["docker", *words], check=True, cwd=self.folder, env=self.env, capture_output=True)
+        return time.monotonic() - began
+
+    def remove(self) -> None:
+        """What it made leaves the daemon."""
+        subprocess.run(["docker", "image", "rm", "--force", self.image], check=True, env=self.env, capture_output=True)
+
+
+def requests(seen: str, steps: Steps) -> tuple[list[str], list[str]]:
     """The requests up to the image manifest, and those after it, without the hosts, ids and digests in them."""
     up_to, after = [], []
-    for each in seen.read_text().splitlines():
+    for each in seen.splitlines():
         at, connection, method, path = each.split(" ")
         if float(at) >= steps.resolved:
             short = re.sub(r"([0-9a-f]{8})[0-9a-f-]{20,}", r"\1…", re.sub(r"_state=[^&]*", "_state=…", path))
@@ -98,7 +125,7 @@ def requests(seen: Path, steps: Steps) -> tuple[list[str], list[str]]:
     return up_to, after
 
 
-def measure(root: Path, round_trip: float, rounds: int, show: bool) -> None:
+def measure(root: Path, round_trip: float, rounds: int, show: bool, url: str | None) -> None:
     """Prints a line of the table."""
     with registry(root / "registry") as back, front(root / "front", back.address, round_trip) as wire:
         (root / "deployments" / "bench").mkdir(parents=True)
@@ -110,19 +137,28 @@ def measure(root: Path, round_trip: float, rounds: int, show: bool) -> None:
         store.publish("bench", files_of(root / "model"), Facts())
         commit(root, "first")
         integrate()
-        took, marked = [], []
+        peer = Docker(url, root / "docker", root / "model" / "weights.safetensors", wire.address) if url else None
+        if peer:
+            peer.change("first")
+        took, marked, theirs = [], [], []
         for number in range(rounds):
             commit(root, f"change {number}")
             steps = integrate()
             took.append(steps.pushed - steps.resolved)
             marked.append(steps.marked - steps.pushed)
-        up_to, after = requests(root / "front" / "seen", steps)
+            seen = (root / "front" / "seen").read_text()
+            if peer:
+                theirs.append(peer.change(f"change {number}"))
+        if peer:
+            peer.remove()
+        up_to, after = requests(seen, steps)
     if show:
         print("\n".join(["up to the image manifest:", *up_to, "evidence and tag:", *after, ""]))
-    middle = sorted(took)[len(took) // 2], sorted(marked)[len(marked) // 2]
+    middle = statistics.median(took), statistics.median(marked)
+    beside = f"{statistics.median(theirs):.2f} | {middle[0] / statistics.median(theirs):.2f}" if theirs else "– | –"
     print(
         f"| {1000 * round_trip:.0f} ms | {len(up_to)} | {min(took):.2f} | {middle[0]:.2f} | {max(took):.2f} "
-        f"| {len(after)} | {middle[1]:.2f} |"
+        f"| {len(after)} | {middle[1]:.2f} | {beside} |"
     )
 
 
@@ -131,12 +167,15 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rounds", type=int, default=3)
     asked.add_argument("--show", action="store_true", help="each request of the last round")
+    asked.add_argument("--docker", help="a daemon's address, to measure docker build and push beside it")
     wish = asked.parse_args()
-    print("| round trip | requests | min s | median s | max s | evidence and tag: requests | s |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| round trip | requests | min s | median s | max s | evidence and tag: requests | s | docker s | of docker |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for round_trip in (0.0, 0.030):
         with tempfile.TemporaryDirectory(prefix="tandem-code-") as folder:
-            measure(Path(folder), round_trip, wish.rounds, wish.show)
+            measure(Path(folder), round_trip, wish.rounds, wish.show, wish.docker)
 
 
 if __name__ == "__main__":
