@@ -98,6 +98,7 @@ def rollback(
 def prune(
     app: App,
     dry_run: Annotated[bool, option(help="Say what would be removed, and remove nothing.")] = False,
+    keep: Annotated[int, option(min=1, help="How many of the newest stay, whatever the environments say.")] = 10,
 ) -> None:
     """Remove candidates that nothing needs.
 
@@ -105,7 +106,7 @@ def prune(
 
     Example: tandem prune digits --dry-run
     """
-    tags = _flow("prune", known(app), dry_run=dry_run)
+    tags = _flow("prune", known(app), dry_run=dry_run, keep=keep)
     typer.echo("\n".join(tags) or "nothing to remove")
 
 
