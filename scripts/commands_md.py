@@ -35,8 +35,7 @@ def _row(parameter: object) -> str:
     if parameter.param_type_name == "argument":
         return f"| `{str(parameter.name).upper()}` | {help_text} |\n"
     default = parameter.default if isinstance(parameter.default, str) and parameter.default else ""
-    kind = "NUMBER" if parameter.type.name.startswith("integer") else "TEXT"
-    value = f" {parameter.metavar or kind}" if not parameter.is_flag else ""
+    value = f" {parameter.metavar or 'TEXT'}" if not parameter.is_flag else ""
     return f"| `{parameter.opts[0]}{value}` | {help_text}{f' Default: {default}.' if default else ''} |\n"
 
 

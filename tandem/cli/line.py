@@ -98,7 +98,9 @@ def rollback(
 def prune(
     app: App,
     dry_run: Annotated[bool, option(help="Say what would be removed, and remove nothing.")] = False,
-    keep: Annotated[int, option(min=1, help="How many of the newest stay, whatever the environments say.")] = 10,
+    keep: Annotated[
+        int, option(min=1, metavar="NUMBER", help="How many of the newest stay, whatever the environments say.")
+    ] = 10,
 ) -> None:
     """Remove candidates that nothing needs.
 
