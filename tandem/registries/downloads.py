@@ -24,7 +24,7 @@ def download(wire: Wire, digest: str, offset: int, size: int | None) -> Iterator
             with wire.ask("GET", wire.url(f"blobs/{digest}"), doing, ok=(200, 206),
                           headers={"Accept-Encoding": "identity", **asked}) as answer:  # fmt: skip
                 skip = position if answer.status_code == 200 else 0  # a server may ignore Range
-                for piece in pieces(answer, f"{wire}: {doing}"):
+                for piece in pieces(answer, f"{wire}: {doing}", wire.clock):
                     fresh, skip = piece[skip:], max(0, skip - len(piece))
                     if fresh:
                         passed.update(fresh)

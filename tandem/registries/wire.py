@@ -29,8 +29,8 @@ class Wire:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.origin, self.repository = httpx.URL(origin), repository
-        self.sleep = sleep
-        self._client, self._login, self._clock = client, login, clock
+        self.sleep, self.clock = sleep, clock
+        self._client, self._login = client, login
         self._challenge: Challenge | None = None
         self._grants: dict[frozenset[str], Grant] = {}
         self._lock = Lock()
@@ -141,7 +141,7 @@ class Wire:
         """
         with self._lock:
             known = self._grants.get(scopes)
-            if known and known != refused and self._clock() < known.until:
+            if known and known != refused and self.clock() < known.until:
                 return known
             self._challenge = challenge or self._challenge
             if self._challenge is None:

@@ -4,7 +4,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -68,6 +67,12 @@ class Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.front.connections += 1
+
+    def handle_one_request(self) -> None:
+        try:
+            super().handle_one_request()
+        except OSError:  # a client that went away
+            self.close_connection = True
 
     def do_any(self) -> None:
         front, length = self.front, int(self.headers.get("Content-Length", "0"))
@@ -135,10 +140,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", size or str(len(body)))
         self.end_headers()
         if trickle:
-            with suppress(OSError):  # until the client has enough of it
-                for byte in body:
-                    self.wfile.write(bytes([byte]))
-                    time.sleep(trickle)
+            for byte in body:  # until the client has enough of it
+                self.wfile.write(bytes([byte]))
+                time.sleep(trickle)
         elif self.command != "HEAD":
             self.wfile.write(body[:cut])
         self.close_connection = self.close_connection or cut is not None

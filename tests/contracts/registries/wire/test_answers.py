@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -136,6 +137,16 @@ def test_nobody_there_is_said_with_the_address(slept: list[float]) -> None:
     wire = Wire("http://127.0.0.1:9", "a/b", client, AccountLogin("127.0.0.1:9", lambda: None, client), slept.append)
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9/a/b: resolving v1: .*refused"):
         DistributionRegistry(wire).resolve("v1")
+
+
+def test_a_byte_at_a_time_is_a_stall(registry: DistributionRegistry, front: Front, rule: Rules) -> None:
+    registry.wire.clock = lambda: time.monotonic() * 1000
+    rule("GET", "blobs", trickle=0.01, times=99)
+    with pytest.raises(
+        Unreachable, match=rf"{registry}: reading blob {DIGEST}: only \d+ bytes came in 60 s: try again"
+    ):
+        list(registry.read(DIGEST))
+    assert front.methods() == ["GET"] * 5
 
 
 def test_a_byte_a_second_is_no_progress() -> None:
