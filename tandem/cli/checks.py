@@ -78,6 +78,8 @@ def _app(settings: Settings) -> Iterator[Check]:
             yield _requirements(settings, requirements, image=requirements == toml.image.requirements)
     yield _try(app, "model", lambda: _model(settings, backends.store(settings)))
     yield _try(app, "registry", lambda: _registry(settings, backends.registry(settings)))
+    if toml.image.builder == "docker" or any(each.target == "docker:" for each in toml.environments.values()):
+        yield _try(app, "docker", lambda: _engine(settings))
     for name in toml.environments:
         yield _try(app, name, partial(_target, backends, settings, name))
 
@@ -136,7 +138,23 @@ def _registry(settings: Settings, registry: Any) -> str:
     return f"{url} holds {len(registry.tags())} tags"
 
 
+def _engine(settings: Settings) -> str:
+    engine: Any = import_module("tandem.flows.engine")
+    found = engine.answering(engine.docker_host(settings))
+    return f"Docker {found.version} at {found.address}"
+
+
 def _target(backends: Any, settings: Settings, name: str) -> str:
+    image, process = settings.toml.image, settings.environment(name).target.startswith("process:")
+    bare = image.builder == "assemble" and image.base == "none"
+    if process and not bare:
+        raise TandemError(
+            'process: runs only images with [image] base = "none": on this machine, docker: runs this one'
+        )
+    if bare and not process:
+        raise TandemError(
+            'an image with [image] base = "none" has no system of its own, only process: runs it: name a base'
+        )
     target = backends.target(settings, name)
     state, running = target.state().value, target.running()
     if state.under_way:

@@ -85,3 +85,22 @@ def test_check_prints_json_and_exits_1_where_something_is_wrong(tandem, reposito
     found = {(each["app"], each["what"]): each for each in json.loads(done.stdout)}
     assert done.returncode == 1 and found["", "prefect.yaml"]["fine"] and found["shop", "app.toml"]["fine"]
     assert found["shop", "model"]["fine"] is False and "tandem publish" in found["shop", "model"]["says"]
+
+
+@pytest.mark.parametrize(
+    ("base", "target", "says"),
+    [
+        ("none", "docker:", "only process: runs it"),
+        ("127.0.0.1:9/python@sha256:" + "a" * 64, "process:", "docker: runs this one"),
+    ],
+)
+def test_check_says_where_a_target_cannot_run_the_image(tandem, repository, base, target, says):
+    root = repository({"app.py": "import http.server\nhttp.server.HTTPServer(('', 1), None).serve_forever()\n"})
+    assert tandem(root, "init").returncode == 0
+    toml = root / "deployments" / "shop" / "app.toml"
+    toml.write_text(toml.read_text().replace('base = "none"', f'base = "{base}"').replace('"process:"', f'"{target}"'))
+    done = tandem(root, "check", "--json", DOCKER_HOST="unix:///nowhere/docker.sock")
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 1 and says in found["local"]["says"]
+    assert ("docker" in found) == (target == "docker:")
+    assert target == "process:" or "start it" in found["docker"]["says"]
