@@ -38,7 +38,7 @@ def main(image: str, port: int, its_port: int, folder: str) -> int:
 
     try:
         client = docker.from_env(timeout=60)
-        _clear(client, folder, life)
+        clear(client, folder, life)
         container = client.containers.create(
             image,
             ports={f"{its_port}/tcp": ("127.0.0.1", port)},
@@ -87,8 +87,8 @@ def _stopped(container: Container) -> int:
     return int(container.attrs["State"]["ExitCode"])
 
 
-def _clear(client: docker.DockerClient, folder: str, life: str) -> None:
-    """Remove what killed ones left: containers of this environment whose process is no more."""
+def clear(client: docker.DockerClient, folder: str, life: str = "") -> None:
+    """Remove what killed ones left: containers of this environment whose process is no more, or had this `life`."""
     for left in client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={folder}"}):
         if left.labels.get(LIFE) == life or not living(Path(left.labels.get(LIFE, ""))):
             with suppress(NotFound, APIError):

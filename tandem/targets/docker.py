@@ -20,7 +20,7 @@ from tandem.image_config import config_of
 from tandem.records import Image, Progress, State, Versioned
 from tandem.settings import Request, Settings
 from tandem.targets import bundles
-from tandem.targets.contained import ENGINE
+from tandem.targets.contained import ENGINE, clear
 from tandem.targets.process import ProcessTarget
 from tandem.targets.program import Program, environment
 from tandem.targets.wire import Connection
@@ -99,6 +99,28 @@ class DockerTarget(ProcessTarget):
                 with closing(docker.DockerClient(base_url=document["engine"])) as client:
                     client.images.remove(f"{self._repository}:{self._tag(document['digest'])}")
         bundles.prune(self.home, self.folder, needed)
+
+    def stop(self) -> None:
+        """End the holder and the containers, also those whose process was killed."""
+        super().stop()
+        self._clear()
+
+    def _bring_in(
+        self, program: Program, expected: Versioned[State], requests: tuple[Request, ...], steady: float = 0.0
+    ) -> Iterator[Progress]:
+        try:
+            yield from super()._bring_in(program, expected, requests, steady)
+        finally:
+            self._clear()  # a version that was only tried has 2 s to end, and an engine may need longer
+
+    def _clear(self) -> None:
+        engines = set()
+        for file in (self.folder / "images").glob("*/image.json"):
+            with suppress(OSError, ValueError):
+                engines.add(json.loads(file.read_text())["engine"])
+        for engine in engines:
+            with suppress(DockerException), closing(docker.DockerClient(base_url=engine)) as client:
+                clear(client, str(self.folder))
 
     def _try_and_promote(
         self, holder: Connection, program: Program, expected: Versioned[State], requests: tuple[Request, ...]

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,3 +40,12 @@ def clone(tmp_path_factory: pytest.TempPathFactory, tandem: Tandem) -> Iterator[
         yield root
     finally:
         tandem(root, "down", "--everything")
+
+
+@pytest.fixture
+def new_model(clone: Path, tandem: Tandem) -> Path:
+    """A model that nobody integrated yet, published; its folder."""
+    folder = clone / "model"
+    (folder / "notes.txt").write_text(str(time.time_ns()))
+    tandem(clone, "publish", "digits", str(folder))
+    return folder

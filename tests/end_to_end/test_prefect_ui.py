@@ -37,11 +37,14 @@ def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -
     """Submit the deployment's form, with these fields filled; the id of the run."""
     found = httpx.get(f"{base}/api/deployments/name/{deployment}", timeout=60).json()
     page.goto(f"{base}/deployments/deployment/{found['id']}/run")
+    app = page.locator(".schema-form-property", has_text=re.compile(r"^app\b")).locator("textarea")
+    expect(app).to_have_value("digits", timeout=120_000)  # the form knows its defaults
     for name, value in fields.items():
         label = page.locator(".schema-form-property__label", has_text=re.compile(rf"^{name}\b"))
         page.locator(".schema-form-property", has=label).locator("textarea").fill(value)
     shoot(page, f"form-{deployment.replace('/', '-')}")
     page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_role("button", name="Submit")).to_be_hidden(timeout=120_000)  # it was taken
     query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
     return until(lambda: httpx.post(f"{base}/api/flow_runs/filter", json=query, timeout=60).json())[0]["id"]
 
@@ -71,7 +74,9 @@ def shoot(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png")
 
 
-def test_integrate_and_release_run_from_their_forms(clone: Path, base: str, tandem, page: Page) -> None:
+def test_integrate_and_release_run_from_their_forms(
+    clone: Path, new_model: Path, base: str, tandem, page: Page
+) -> None:
     run = start_from_its_form(page, base, "integrate/digits")
     assert completed(base, run)["name"].startswith("digits ")
     page.goto(f"{base}/runs/flow-run/{run}")
@@ -101,12 +106,14 @@ def runs(clone: Path, tandem) -> str:
     return Pair(**app["environments"][0]["state"]["current"]["candidate"]["pair"]).tag
 
 
-def test_publish_approve_rollback_and_prune_run_from_their_forms(clone: Path, base: str, tandem, page: Page) -> None:
+def test_publish_approve_rollback_and_prune_run_from_their_forms(
+    clone: Path, new_model: Path, base: str, tandem, page: Page
+) -> None:
     tandem(clone, "integrate", "digits")
     tandem(clone, "release", "digits", "local")
     before = runs(clone, tandem)
-    (clone / "model" / "notes.txt").write_text("another one")
-    run = start_from_its_form(page, base, "publish/digits", directory=str(clone / "model"), by="dora")
+    (new_model / "notes.txt").write_text("another one")
+    run = start_from_its_form(page, base, "publish/digits", directory=str(new_model), by="dora")
     name = completed(base, run)["name"]
     version = name.split()[-1]
     assert name.startswith("digits: digits ") and version not in before

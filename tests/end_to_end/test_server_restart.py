@@ -10,7 +10,7 @@ from pathlib import Path
 from tandem.cli import children
 
 
-def test_a_release_outlives_a_restart_of_prefects_server(clone: Path, tandem) -> None:
+def test_a_release_outlives_a_restart_of_prefects_server(clone: Path, new_model: Path, tandem) -> None:
     tandem(clone, "integrate", "digits")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TANDEM_"))}
     command = [str(Path(sys.executable).parent / "tandem"), "release", "digits", "local"]

@@ -16,8 +16,6 @@ import pytest
 
 from tandem.registries import evidence, open_registry
 
-pytestmark = pytest.mark.xdist_group("end_to_end")
-
 APPS = Path(__file__).parent / "strangers"
 TANDEM = Path(sys.executable).with_name("tandem")
 

@@ -19,8 +19,6 @@ from tandem.seams import Registry
 from tests.contracts.docker.conftest import Build
 from tests.contracts.registries.entra import refresh_token
 
-pytestmark = pytest.mark.xdist_group("docker")
-
 FAILING = """FROM {base}
 
 # a comment, and a line that goes on

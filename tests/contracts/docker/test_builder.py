@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import docker
-import pytest
 
 from tandem.image_config import config_of
 from tandem.images.carry import carry_layers, put_on
@@ -15,8 +14,6 @@ from tandem.records import Model, Source
 from tandem.registries import open_registry
 from tandem.seams import Registry
 from tests.contracts.docker.conftest import COMMIT, Build
-
-pytestmark = pytest.mark.xdist_group("docker")
 
 DOCKERFILE = """FROM {base}
 WORKDIR /srv

@@ -10,8 +10,6 @@ from tandem.records import Source
 from tandem.seams import Registry
 from tests.contracts.docker.conftest import Build
 
-pytestmark = pytest.mark.xdist_group("docker")
-
 SECRET = "[global]\npassword = s3cret-word"
 DOCKERFILE = """FROM {base}
 RUN --mount=type=secret,id=pip \\

@@ -23,7 +23,6 @@ from tests.contracts.docker.conftest import COMMIT
 from tests.docker_engine import BaseImage
 from tests.images.conftest import write_wheel
 
-pytestmark = pytest.mark.xdist_group("docker")
 GREET = """import os, pathlib, sys
 def main():
     weights = pathlib.Path(sys.argv[1], "weights.txt")

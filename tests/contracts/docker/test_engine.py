@@ -1,9 +1,6 @@
 import docker
-import pytest
 
 from tests.docker_engine import BaseImage
-
-pytestmark = pytest.mark.xdist_group("docker")
 
 
 def test_the_base_image_is_pulled_by_digest_and_runs(engine: str, base_image: BaseImage) -> None:

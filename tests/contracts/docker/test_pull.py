@@ -25,7 +25,6 @@ from tandem.seams import Registry
 from tandem.settings import AppSettings, Settings
 from tests.contracts.registries import conftest as registries
 
-pytestmark = pytest.mark.xdist_group("docker")
 acr, acr_url, repository = registries.acr, registries.acr_url, registries.repository
 USER = "00000000-0000-0000-0000-000000000000"
 

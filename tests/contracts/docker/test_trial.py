@@ -26,7 +26,6 @@ from tandem.settings import Request, VerifySettings
 from tandem.targets.trial import Trial
 from tests.docker_engine import BaseImage
 
-pytestmark = pytest.mark.xdist_group("docker")
 APP = Path(__file__).with_name("trial_app.py")
 PASSWD = blob_of(b"root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\n", "passwd")
 RIGHT = Request(path="/", json={"/answer": 7})

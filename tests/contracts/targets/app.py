@@ -31,7 +31,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         about = {"version": version, "pid": os.getpid(), "host": socket.gethostname(), "model": Path(MODEL).is_dir()}
         if path == "/environment":
             about = dict(os.environ)
-        self.answer(503 if path == "/readyz" and (HOW == "never-ready" or early) else 200, about)
+        self.answer(503 if path == "/readyz" and (HOW.endswith("never-ready") or early) else 200, about)
 
     def answer(self, status, document):
         body = json.dumps(document).encode()
@@ -79,6 +79,6 @@ def leave(*_):
 
 
 answers_to = {"stubborn": signal.SIG_IGN, "abrupt": lambda *_: os._exit(0)}
-signal.signal(signal.SIGTERM, answers_to.get(HOW, leave))
+signal.signal(signal.SIGTERM, answers_to.get(HOW.removesuffix("-never-ready"), leave))
 server.serve_forever(poll_interval=0.02)
 server.server_close()

@@ -96,10 +96,10 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def verify() -> VerifySettings:
-    """Ready at /readyz within 3 s, and /version says anything but "wrong"."""
+def verify(kind: str) -> VerifySettings:
+    """Ready at /readyz within 3 s (a container: 12), and /version says anything but "wrong"."""
     request = Request(path="/version", json={"/model": True}, contains='"version": "v')
-    return VerifySettings(ready="/readyz", time_limit=3.0, request=(request,))
+    return VerifySettings(ready="/readyz", time_limit=12.0 if kind == "docker" else 3.0, request=(request,))
 
 
 @pytest.fixture

@@ -83,6 +83,16 @@ def test_a_container_whose_process_was_killed_is_replaced_and_removed(
     assert len(containers(client, docker)) == 1
 
 
+def test_a_container_that_was_only_tried_and_does_not_end_is_removed(
+    docker: DockerTarget, make_image: Callable[..., Image], bring_in: BringIn, client: DockerClient
+) -> None:
+    bring_in(make_image("v1"))
+    docker.verify = docker.verify.model_copy(update={"time_limit": 6.0})
+    with pytest.raises(ReleaseFailed):
+        bring_in(make_image("v2", "stubborn-never-ready"))
+    assert len(containers(client, docker)) == 1
+
+
 def test_what_is_not_needed_any_more_leaves_the_engine(
     docker: DockerTarget,
     make_image: Callable[..., Image],
