@@ -5,11 +5,12 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tandem.records import Pair
 
@@ -37,16 +38,24 @@ def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -
     """Submit the deployment's form, with these fields filled; the id of the run."""
     found = httpx.get(f"{base}/api/deployments/name/{deployment}", timeout=60).json()
     page.goto(f"{base}/deployments/deployment/{found['id']}/run")
-    app = page.locator(".schema-form-property", has_text=re.compile(r"^app\b")).locator("textarea")
-    expect(app).to_have_value("digits", timeout=120_000)  # the form knows its defaults
+    expect(field(page, "app")).to_have_value("digits", timeout=120_000)  # the form knows its defaults
     for name, value in fields.items():
-        label = page.locator(".schema-form-property__label", has_text=re.compile(rf"^{name}\b"))
-        page.locator(".schema-form-property", has=label).locator("textarea").fill(value)
+        field(page, name).fill(value)
     shoot(page, f"form-{deployment.replace('/', '-')}")
-    page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_role("button", name="Submit")).to_be_hidden(timeout=120_000)  # it was taken
+    submit = page.get_by_role("button", name="Submit")
+    for _ in range(5):  # a busy server answers 503, and a person clicks again
+        submit.click()
+        with suppress(AssertionError):
+            expect(submit).to_be_hidden(timeout=30_000)
+            break
     query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
     return until(lambda: httpx.post(f"{base}/api/flow_runs/filter", json=query, timeout=60).json())[0]["id"]
+
+
+def field(page: Page, name: str) -> Locator:
+    """A parameter's text in the form."""
+    label = page.locator(".schema-form-property__label", has_text=re.compile(rf"^{name}\b"))
+    return page.locator(".schema-form-property", has=label).locator("textarea")
 
 
 def until(ask, seconds: float = 240):
