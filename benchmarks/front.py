@@ -1,10 +1,12 @@
-"""A wire with a delay before a server, that notes the requests: `python front.py PORT BACK ROUND_TRIP SEEN`.
+"""A wire with a delay before a server, that notes the requests: `python front.py PORT BACK ROUND_TRIP SEEN [RATE]`.
 
 What is sent arrives half a round trip (seconds) later, each way, and a new connection costs one more, as TCP's
-handshake does. SEEN gets a line for each request: the time, the connection's number, the request line.
+handshake does. At most RATE bytes a second come back on each connection. SEEN gets a line for each request: the time,
+the connection's number, the request line.
 """
 
 import asyncio
+import math
 import re
 import sys
 import time
@@ -16,10 +18,14 @@ REQUEST = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE) (\S+) HTTP/1\.1\r\n")
 
 
 async def pass_on(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay: float, note: object = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    delay: float,
+    rate: float = math.inf,
+    note: object = None,
 ) -> None:
-    """Every byte, `delay` seconds after it came."""
-    loop, line = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]](1024)
+    """Every byte, `delay` seconds after it came, and after those before it have had their time."""
+    loop, line = asyncio.get_running_loop(), asyncio.Queue[tuple[float, bytes]](1024 if rate == math.inf else 8)
 
     async def deliver() -> None:
         while True:
@@ -28,8 +34,10 @@ async def pass_on(
             if not data:
                 writer.close()
                 return
+            began = loop.time()
             writer.write(data)
             await writer.drain()
+            await asyncio.sleep(max(0.0, began + len(data) / rate - loop.time()))
 
     delivering = asyncio.create_task(deliver())
     try:
@@ -43,7 +51,7 @@ async def pass_on(
     await asyncio.gather(delivering, return_exceptions=True)
 
 
-async def serve(port: int, back: str, round_trip: float, seen: TextIO) -> None:
+async def serve(port: int, back: str, round_trip: float, seen: TextIO, rate: float) -> None:
     """Until it is ended."""
     host, _, back_port = back.partition(":")
     numbers = count(1)
@@ -57,7 +65,7 @@ async def serve(port: int, back: str, round_trip: float, seen: TextIO) -> None:
 
         await asyncio.sleep(round_trip)
         there, thither = await asyncio.open_connection(host, int(back_port))
-        await asyncio.gather(pass_on(reader, thither, half, note), pass_on(there, writer, half))
+        await asyncio.gather(pass_on(reader, thither, half, note=note), pass_on(there, writer, half, rate))
 
     server = await asyncio.start_server(meet, "127.0.0.1", port, limit=1 << 20)
     async with server:
@@ -66,4 +74,4 @@ async def serve(port: int, back: str, round_trip: float, seen: TextIO) -> None:
 
 if __name__ == "__main__":
     with Path(sys.argv[4]).open("w", encoding="ascii") as opened:
-        asyncio.run(serve(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), opened))
+        asyncio.run(serve(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]), opened, float((*sys.argv, "inf")[5])))

@@ -1,6 +1,7 @@
 """The real parts that the benchmarks talk to, each a process of its own on 127.0.0.1, on one disk."""
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -63,10 +64,12 @@ def registry(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def front(folder: Path, back: str, delay: float) -> Iterator[Server]:
-    """A proxy before `back` that answers each request `delay` seconds later; what it saw is in `folder`/seen."""
+def front(folder: Path, back: str, delay: float, rate: float = math.inf) -> Iterator[Server]:
+    """A proxy before `back` that answers each request `delay` seconds later, each connection at `rate` bytes a second
+    at most; what it saw is in `folder`/seen.
+    """
     port, folder = free_port(), made(folder)
-    argv = [sys.executable, HERE / "front.py", str(port), back, str(delay), folder / "seen"]
+    argv = [sys.executable, HERE / "front.py", str(port), back, str(delay), folder / "seen", str(rate)]
     with running(argv, folder, port) as server:
         yield server
 

@@ -4,11 +4,39 @@ What a connection gives is handed on in the very bytes object that it was receiv
 """
 
 import http.client
+import socket
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from threading import Lock
 
 import httpx
 
 PIECE = 256 * 1024  # bytes that are asked of the system at once
+
+
+class Cord:
+    """Pulled in one thread, it ends the request that another one waits for."""
+
+    def __init__(self) -> None:
+        self._lock, self._pulled = Lock(), False
+        self._socket: socket.socket | None = None
+
+    def hold(self, opened: socket.socket | None) -> None:
+        """The request's socket; None once another request may have it."""
+        with self._lock:
+            self._socket = opened
+            self._cut()
+
+    def pull(self) -> None:
+        """Now, or as soon as there is a socket: the other end of its connection seems to have gone."""
+        with self._lock:
+            self._pulled = True
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._pulled and self._socket is not None:
+            with suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # and no TLS about it, which is the reader's
 
 
 class Connections:
@@ -20,12 +48,21 @@ class Connections:
         self._idle: list[http.client.HTTPConnection] = []
 
     def ask(
-        self, method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]], timeout: Mapping[str, float | None]
+        self,
+        method: str,
+        target: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        timeout: Mapping[str, float | None],
+        cord: Cord | None = None,
     ) -> httpx.Response:
-        """The answer, its body still to be read. `timeout` as httpx has it, in seconds. Raises httpx.TransportError."""
+        """The answer, its body still to be read. `timeout` as httpx has it, in seconds. Raises httpx.TransportError,
+        also where `cord` was pulled.
+        """
+        cord = cord or Cord()
         while True:
-            idle = self._idle.pop() if self._idle else None
+            idle = self._taken()
             connection = idle or self._opened(timeout)
+            cord.hold(connection.sock)
             try:
                 connection.putrequest(method, target.decode(), skip_host=True, skip_accept_encoding=True)
                 for key, value in headers:
@@ -37,13 +74,18 @@ class Connections:
                 if idle and isinstance(error, ConnectionError):
                     continue  # the server had closed it meanwhile
                 raise _as_httpx(error) from error
-            body = _Body(answer, connection, self._idle)
+            body = _Body(answer, connection, self._idle, cord)
             return httpx.Response(answer.status, headers=answer.getheaders(), stream=body)
 
     def close(self) -> None:
         """Ends those that nobody uses."""
-        while self._idle:
-            self._idle.pop().close()
+        while connection := self._taken():
+            connection.close()
+
+    def _taken(self) -> http.client.HTTPConnection | None:
+        with suppress(IndexError):  # threads share them: whether there is one, only taking it tells
+            return self._idle.pop()
+        return None
 
     def _opened(self, timeout: Mapping[str, float | None]) -> http.client.HTTPConnection:
         host, port = self._url.host, self._url.port
@@ -70,8 +112,9 @@ class _Body(httpx.SyncByteStream):
         answer: http.client.HTTPResponse,
         connection: http.client.HTTPConnection,
         idle: list[http.client.HTTPConnection],
+        cord: Cord,
     ) -> None:
-        self._answer, self._connection, self._idle = answer, connection, idle
+        self._answer, self._connection, self._idle, self._cord = answer, connection, idle, cord
         self._whole = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -91,6 +134,7 @@ class _Body(httpx.SyncByteStream):
 
     def close(self) -> None:
         """Ends the connection where something is left in it."""
+        self._cord.hold(None)
         reusable = self._whole and not self._answer.will_close
         self._answer.close()
         if reusable:

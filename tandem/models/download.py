@@ -1,15 +1,19 @@
-"""One streamed GET of an object in a cloud: on from where the wire broke, and never of two objects."""
+"""One streamed GET of an object in a cloud: on from where the wire broke, and never of two objects. More of them side
+by side where that is too slow for its reader (ahead.py).
+"""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from tandem.errors import ModelDamaged, ModelError, TandemError, Unreachable
-from tandem.models.connections import Connections
+from tandem.models.ahead import Passed, ReadAhead, Source
+from tandem.models.connections import Connections, Cord
 from tandem.models.patience import wait_for
 from tandem.records import Versioned
 
@@ -50,9 +54,11 @@ class Granting(httpx.BaseTransport):
         headers = [*request.headers.raw, *((key.encode(), value.encode()) for key, value in grant.headers.items())]
         if self._proxy is None:
             target = request.url.raw_path + (b"?" + grant.query.encode() if grant.query else b"")
-            return self._direct.ask(request.method, target, headers, request.extensions["timeout"])
+            return self._direct.ask(
+                request.method, target, headers, request.extensions["timeout"], request.extensions["cord"]
+            )
         url = request.url.copy_with(query=grant.query.encode() or None)
-        rest = {key: value for key, value in request.extensions.items() if key != "grant"}
+        rest = {key: value for key, value in request.extensions.items() if key == "timeout"}
         return self._proxy.handle_request(httpx.Request(request.method, url, headers=headers, extensions=rest))
 
     def close(self) -> None:
@@ -75,26 +81,27 @@ class Wire:
     failure: Callable[[httpx.Response, str], TandemError]
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    ahead: ReadAhead = field(default_factory=ReadAhead)
 
     def read(self, path: str, offset: int = 0, tag: str | None = None) -> Iterator[bytes]:
         """Objects.read: pieces of 256 KiB or more."""
-        return (piece for _, piece in self._passing(path, offset, tag) if piece)
+        return self.ahead.read(Source(partial(self._passing, path), partial(self._part, path)), offset, tag, self.clock)
 
     def document(self, path: str) -> Versioned[bytes | None]:
         """Objects.get."""
         content, tag = bytearray(), ""
         try:
-            for found, piece in self._passing(path, 0, None):
-                tag = found
-                content += piece
+            for passed in self._passing(path, 0, None):
+                tag = passed.tag
+                content += passed.piece
                 if len(content) > LARGEST_DOCUMENT:
                     raise ModelError(f"{self.name}/{path} holds more than {LARGEST_DOCUMENT} bytes: no such document")
         except Gone:
             return Versioned(None, "")
         return Versioned(bytes(content), tag)
 
-    def _passing(self, path: str, offset: int, tag: str | None) -> Iterator[tuple[str, bytes]]:
-        """The object's ETag with each piece; first with an empty one."""
+    def _passing(self, path: str, offset: int, tag: str | None) -> Generator[Passed, None, None]:
+        """Each piece; first an empty one."""
         what = f"{self.name}/{path}"
         position, end, cuts = offset, None, 0
         while end is None or position < end:
@@ -106,11 +113,12 @@ class Wire:
                             raise Unreachable(f"{what}: 416 at byte {position}, which is there: try again")
                         return  # `offset` is the object's size
                     tag, skip, end = _shape(answer, position, tag, what)
-                    yield tag, b""
+                    size = end if _in_ranges(answer, tag) else None
+                    yield Passed(b"", tag, size)
                     for piece in _pieces(answer, what, self.clock):
                         fresh, skip = piece[skip:], max(0, skip - len(piece))
                         position += len(fresh)
-                        yield tag, fresh
+                        yield Passed(fresh, tag, size)
                 if end is None:
                     return
                 if position < end:
@@ -121,14 +129,32 @@ class Wire:
                     raise
                 wait_for(cut, cuts, self.sleep)
 
-    def _asked(self, path: str, position: int, tag: str | None) -> httpx.Response:
+    def _part(self, path: str, start: int, stop: int, tag: str, cord: Cord) -> Iterator[bytes]:
+        """Source.part: it tries once, and waits for nothing but the bytes."""
+        what, position = f"{self.name}/{path}", start
+        with closing(self._asked(path, start, tag, stop, cord)) as answer:
+            said = answer.headers.get("Content-Range", "")
+            if answer.status_code != 206 or not said.startswith(f"bytes {start}-{stop - 1}/"):
+                raise Unreachable(f"{what}: answered {answer.status_code} {said} when asked for {start}-{stop - 1}")
+            _shape(answer, start, tag, what)
+            for piece in _pieces(answer, what, self.clock):
+                position += len(piece)
+                if position > stop:
+                    break
+                yield piece
+        if position != stop:
+            raise Unreachable(f"{what}: gave {position - start} bytes where {stop - start} were asked for")
+
+    def _asked(
+        self, path: str, position: int, tag: str | None, stop: int | None = None, cord: Cord | None = None
+    ) -> httpx.Response:
         what = f"{self.name}/{path}"
         asked = {"Accept-Encoding": "identity"}
-        if position:
-            asked["Range"] = f"bytes={position}-"
+        if position or stop:
+            asked["Range"] = f"bytes={position}-{stop - 1 if stop else ''}"
         if tag is not None:
             asked["If-Match"] = tag
-        extensions = {"grant": self.grant(path), "timeout": TIMEOUT.as_dict()}
+        extensions = {"grant": self.grant(path), "timeout": TIMEOUT.as_dict(), "cord": cord}
         try:
             answer = self.transport.handle_request(
                 httpx.Request("GET", self.url(path), headers=asked, extensions=extensions)
@@ -164,6 +190,12 @@ def _shape(answer: httpx.Response, position: int, tag: str | None, what: str) ->
         return found, 0, int(size) if size.isdigit() else None
     size = answer.headers.get("Content-Length", "")
     return found, position, int(size) if size.isdigit() else None
+
+
+def _in_ranges(answer: httpx.Response, tag: str) -> bool:
+    """Whether the object may be asked for in ranges that are surely its own: If-Match takes no weak tag (RFC 9110)."""
+    served = answer.status_code == 206 or answer.headers.get("Accept-Ranges") == "bytes"
+    return served and tag.startswith('"')
 
 
 def _pieces(answer: httpx.Response, what: str, clock: Callable[[], float]) -> Iterator[bytes]:

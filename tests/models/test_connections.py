@@ -3,11 +3,12 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tandem.models.connections import Connections
+from tandem.models.connections import Connections, Cord
 
 TIMEOUT = {"connect": 5.0, "read": 5.0}
 KEEP = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
@@ -86,3 +87,25 @@ def test_a_server_that_is_not_there_is_said(serve: Serve) -> None:
         port = free.getsockname()[1]
     with pytest.raises(httpx.ConnectError, match="refused"):
         get(Connections(f"http://127.0.0.1:{port}"))
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_request_that_nobody_answers_ends_when_its_cord_is_pulled(first: bool) -> None:
+    cord = Cord()
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        if first:
+            cord.pull()
+        connections = Connections(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        asking = pool.submit(connections.ask, "GET", b"/w", [], {"connect": 5.0, "read": 60.0}, cord)
+        if not first:
+            peer, _ = silent.accept()
+            assert peer.recv(65536)
+            cord.pull()
+        assert isinstance(asking.exception(5), httpx.TransportError)
+
+
+def test_a_cord_that_is_pulled_late_leaves_the_connection_to_the_next(serve: Serve) -> None:
+    connections, cord = serve([[KEEP, KEEP]]), Cord()
+    assert connections.ask("GET", b"/w", [], TIMEOUT, cord).read() == b"abc"
+    cord.pull()
+    assert get(connections) == b"abc"

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,14 +17,16 @@ HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 @dataclass
 class Rule:
-    """What happens to the next `times` requests of that method whose path ends so.
+    """What happens to the next `times` requests of that method whose path ends so, and whose Range header has `range`.
 
     `status`: answered by the proxy itself; else passed on, and the answer's body `cut` after so many bytes,
-    `damaged` in its middle, or sent a byte at a time every `trickle` seconds. `before()` is called first.
+    `damaged` in its middle, sent a byte at a time every `trickle` seconds, or `rate` bytes a second.
+    `before()` is called first. `flying` are its answers on their way at that rate, `most` how many were at once.
     """
 
     method: str = "GET"
     ends: str = ""
+    range: str = ""
     times: int = 1
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +34,10 @@ class Rule:
     cut: int | None = None
     damaged: bool = False
     trickle: float | None = None
+    rate: float | None = None
     before: Callable[[], None] = lambda: None
+    flying: list[object] = field(default_factory=list)
+    most: int = 0
 
 
 @dataclass
@@ -43,9 +49,10 @@ class Proxy:
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
 
-    def rule_for(self, method: str, path: str) -> Rule | None:
+    def rule_for(self, method: str, path: str, asked: str) -> Rule | None:
         for rule in self.rules:
-            if rule.times > 0 and rule.method == method and urlsplit(path).path.endswith(rule.ends):
+            fits = urlsplit(path).path.endswith(rule.ends) and re.search(rule.range, asked)
+            if rule.times > 0 and rule.method == method and fits:
                 rule.times -= 1
                 return rule
         return None
@@ -66,11 +73,11 @@ class Passing(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {key: value for key, value in self.headers.items() if key.lower() not in HOP | {"expect"}}
         self.proxy.asked.append((self.command, self.path, {key.lower(): value for key, value in headers.items()}))
-        rule = self.proxy.rule_for(self.command, self.path)
+        rule = self.proxy.rule_for(self.command, self.path, headers.get("Range", ""))
         if rule is not None:
             rule.before()
         if rule is not None and rule.status is not None:
-            self.answer(rule.status, dict(rule.headers), rule.body)
+            self.answer(rule.status, dict(rule.headers), rule.body, rule)
             return
         upstream = http.client.HTTPConnection(self.proxy.server)
         upstream.request(self.command, self.path, body, {**headers, "Content-Length": str(len(body))})
@@ -92,15 +99,32 @@ class Passing(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if rule is not None and rule.cut is not None and rule.cut < len(content):
-            self.wfile.write(content[: rule.cut])
+        cut = rule is not None and rule.cut is not None and rule.cut < len(content)
+        if cut:
+            content = content[: rule.cut]
             self.close_connection = True
+        if rule is not None and rule.rate is not None:
+            self.send_slowly(content, rule, rule.rate)
         elif rule is not None and rule.trickle is not None:
             for byte in content:
                 self.wfile.write(bytes([byte]))
                 time.sleep(rule.trickle)
         else:
             self.wfile.write(content)
+
+    def send_slowly(self, content: bytes, rule: Rule, rate: float) -> None:
+        rule.flying.append(self)
+        rule.most = max(rule.most, len(rule.flying))
+        began = time.monotonic()
+        try:
+            for at in range(0, len(content), 65536):
+                time.sleep(max(0.0, began + at / rate - time.monotonic()))
+                if at + 65536 >= len(content):
+                    rule.flying.remove(self)  # before the reader can have all of it
+                self.wfile.write(content[at : at + 65536])
+        finally:
+            if self in rule.flying:
+                rule.flying.remove(self)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = pass_on
 
