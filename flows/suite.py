@@ -9,24 +9,24 @@ import tarfile
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import docker
-import requests
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 from docker.models.containers import Container
-from docker.types import CancellableStream, LogConfig
+from docker.types import LogConfig
 
 from tandem.errors import BuildFailed, SuiteFailed
 from tandem.images.beside import beside
 from tandem.images.docker_packages import inhabitant
 from tandem.images.interpreter import Inhabitant
 from tandem.records import Image, Source
-from tandem.run import Batches, Finished, Say
+from tandem.run import TICK, Batches, Finished, Say
 from tandem.settings import Settings, SuiteSettings
 from tandem.source import SuiteReport
 from tandem.source import requirements as files
@@ -86,7 +86,7 @@ def run_in_docker(engine: Engine, image: Remote, setting: Setting, source: Sourc
         left.callback(at_last, container.remove, force=True, v=True)
         _fill(client, container, image, setting, source, labels)
         setting.say(f"the app's tests run in {image}, by Docker {engine.version}, without a network")
-        finished = _finished(engine, container, setting)
+        finished = _finished(container, setting)
         junit = packing.taken(container, f"{packing.OUT}/junit.xml", scratch / "junit.xml", XML)
         return judged(setting.suite, finished, junit, sandboxed=True, where=f"docker {engine.version}")
 
@@ -144,13 +144,13 @@ def _fill(
             file.seek(0)
             container.put_archive("/", file)
     except BuildFailed as error:
-        raise SuiteFailed(f"test.requirements, for the image's Python: {error}") from None
+        raise SuiteFailed(f"test.requirements, beside the image's own packages: {error}") from None
 
 
-def _finished(engine: Engine, container: Container, setting: Setting) -> Finished:
+def _finished(container: Container, setting: Setting) -> Finished:
     """The suite, from its start to its end or its time limit; nothing of it runs afterwards."""
-    batches, ended, late = Batches(setting.say), threading.Event(), threading.Event()
-    output: CancellableStream[bytes] = container.attach(stream=True)
+    batches, late = Batches(setting.say), False
+    output = container.attach(stream=True)
     began = time.monotonic()
     try:
         container.start()
@@ -158,30 +158,38 @@ def _finished(engine: Engine, container: Container, setting: Setting) -> Finishe
         if any(word in told(error) for word in ITS_FAULT):
             raise SuiteFailed(f"test.command could not be started in the image: {told(error)}") from None
         raise
-
-    def watch() -> None:
-        if ended.wait(setting.suite.time_limit):
-            return
-        late.set()
-        with suppress(DockerException, requests.RequestException), engine.host.get_client() as client:
-            for signal in ("SIGINT", "SIGKILL"):
-                client.api.kill(container.id, signal)
-                if ended.wait(GRACE):
-                    return
-        with suppress(OSError):
-            output.close()  # an engine that does not even do that is not waited for
-
-    watching = threading.Thread(target=watch, daemon=True)
-    watching.start()
-    try:
-        for piece in output:
-            batches.take(piece)
-    finally:
-        ended.set()
-        watching.join()
-    code = int(container.wait(timeout=GRACE + 30)["StatusCode"])
+    pieces: SimpleQueue[bytes | None] = SimpleQueue()
+    threading.Thread(target=_pump, args=(output, pieces), daemon=True).start()
+    limit = setting.suite.time_limit
+    ahead = [(limit, "SIGINT"), (limit + GRACE, "SIGKILL"), (limit + 4 * GRACE, None)]
+    while (piece := _next(pieces)) is not None:
+        batches.take(piece)
+        if time.monotonic() - began < ahead[0][0]:
+            continue
+        late, (_, signal) = True, ahead.pop(0)
+        if signal is None:  # an engine that does not even do that is not waited for
+            break
+        with suppress(APIError):  # it has just ended
+            container.kill(signal)
+    code = int(container.wait(timeout=30)["StatusCode"])
     container.reload()
     if container.attrs["State"]["OOMKilled"]:
         batches.take(f"\ntandem: more than {setting.memory / 1024**2:,.0f} MiB of memory: killed\n".encode())
     batches.end()
-    return Finished(code, batches.kept(), time.monotonic() - began, late.is_set())
+    return Finished(code, batches.kept(), time.monotonic() - began, late)
+
+
+def _pump(output: Iterator[bytes], pieces: SimpleQueue[bytes | None]) -> None:
+    """What the container prints, and None at its end; on a thread, since Docker's stream cannot be waited for."""
+    try:
+        for piece in output:
+            pieces.put(piece)
+    finally:
+        pieces.put(None)
+
+
+def _next(pieces: SimpleQueue[bytes | None]) -> bytes | None:
+    try:
+        return pieces.get(timeout=TICK)
+    except Empty:
+        return b""
