@@ -84,7 +84,7 @@ def run_in_docker(engine: Engine, image: Remote, setting: Setting, source: Sourc
             setting.step(pull_image, "pull image", engine.host, image)
             container = _create(client, image, setting, labels, f"tandem-suite-{scratch.name}")
         left.callback(at_last, container.remove, force=True, v=True)
-        _fill(client, container, image, setting, source, labels)
+        _fill(client, container, setting, source, scratch)
         setting.say(f"the app's tests run in {image}, by Docker {engine.version}, without a network")
         finished = _finished(container, setting)
         junit = packing.taken(container, f"{packing.OUT}/junit.xml", scratch / "junit.xml", XML)
@@ -121,21 +121,18 @@ def _environment(its: Mapping[str, str], setting: Setting) -> dict[str, str]:
     return telling(words(suite.command), env, f"{packing.OUT}/junit.xml")
 
 
-def _fill(
-    client: docker.DockerClient, container: Container, image: Remote, setting: Setting, source: Source,
-    labels: dict[str, str],
-) -> None:  # fmt: skip
+def _fill(client: docker.DockerClient, container: Container, setting: Setting, source: Source, scratch: Path) -> None:
     """The commit's files, and the packages of [test].requirements that the image does not hold."""
-    suite, root = setting.suite, Path(source.folder)
+    suite, root, image = setting.suite, Path(source.folder), str(container.attrs["Config"]["Image"])
     python: Inhabitant | None = None
     if suite.requirements:
         if files.read(root, suite.requirements).local:
             why = "the commit itself is not installed there; it is the working directory: take its line out"
             raise SuiteFailed(f'test.requirements, with where = "image": {why}')
-        if (python := inhabitant(client, str(image), labels)) is None:
+        if (python := inhabitant(client, image, container.labels)) is None:
             raise SuiteFailed(f"test.requirements: {image} holds no python3 that they could be for")
     try:
-        with tempfile.TemporaryFile() as file:
+        with tempfile.TemporaryFile(dir=scratch) as file:
             with tarfile.open(fileobj=file, mode="w") as tar:
                 packing.pack(tar, root, alone.user_of(container) or 0)
                 if python:
