@@ -24,7 +24,6 @@ from tandem.settings import SuiteSettings
 from tandem.source import Counts, SuiteReport
 from tests.docker_engine import BaseImage
 
-pytestmark = pytest.mark.xdist_group("docker")
 Suite = Callable[..., SuiteReport]
 LOOKS = """
 import errno, os, pathlib, platform, socket, unittest
