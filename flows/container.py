@@ -27,6 +27,8 @@ from prefect_docker.containers import (
 )
 
 from tandem.errors import ImageFailed
+from tandem.images.carry import FILES
+from tandem.records import Image
 from tandem.settings import VerifySettings
 from tandem.targets.trial import STOP_LIMIT, Trial, living_folder
 from tandem.targets.verify import ask_all, failures, wait_ready
@@ -49,6 +51,11 @@ class Wish:
     dockerfile: str = "Dockerfile"
     memory: int = MEMORY
     stop_limit: float = STOP_LIMIT
+
+
+def memory(image: Image) -> int:
+    """How many bytes of memory a container of the image is given."""
+    return max(MEMORY, 4 * sum(layer.size for layer in image.manifest.layers if FILES in layer.annotations))
 
 
 def as_task(task: Task[..., Any], name: str, /, *arguments: Any, **options: Any) -> Any:
@@ -84,13 +91,13 @@ class _Attempt:
     def run(self) -> Trial:
         with ExitStack() as left:
             network = alone.network_without_a_way_out(self.client, f"tandem-trial-{self.name}", self.labels)
-            left.callback(_at_last, network.remove)
+            left.callback(at_last, network.remove)
             with noted(self.client, self.image, self.folder / "pulled"):
                 self.step(pull_image, "pull image", self.engine.host, self.image)
                 container = self.create(network)
-            left.callback(_at_last, forget_others, self.client, self.image, self.folder / "pulled")
+            left.callback(at_last, forget_others, self.client, self.image, self.folder / "pulled")
             left.callback(
-                _at_last, self.step, remove_docker_container, "remove container", container.id,
+                at_last, self.step, remove_docker_container, "remove container", container.id,
                 docker_host=self.engine.host, force=True, v=True,
             )  # fmt: skip
             return self.tried(container)
@@ -176,7 +183,7 @@ class _Attempt:
         return ImageFailed(f"{self.image} does not work: {reason}\n{said}")
 
 
-def _at_last(do: Callable[..., object], *arguments: Any, **options: Any) -> None:
+def at_last(do: Callable[..., object], *arguments: Any, **options: Any) -> None:
     """Tidy up; what fails here the next trial removes, and it hides nothing of how this one went."""
     with suppress(DockerException, requests.RequestException):
         do(*arguments, **options)

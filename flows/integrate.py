@@ -1,7 +1,7 @@
 """integrate: a commit and a model become one tested image in the registry."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from prefect import flow, get_run_logger
@@ -20,7 +20,7 @@ from . import backends, cards, ingredients, proof
 from .backends import AppName
 from .ingredients import Ingredients
 from .stages import stage
-from .trial import try_somewhere
+from .trial import needed, try_somewhere
 
 
 @stage("resolve", network=True)
@@ -40,6 +40,12 @@ def find_candidate(settings: Settings, registry: Registry, pair: Pair) -> Candid
     return Candidate(settings.app, pair, found.digest) if found else None
 
 
+@stage("find engine", network=True)
+def find_engine(settings: Settings) -> None:
+    """What the tests will run in, looked for before anything is built. Raises SettingsError, Unreachable."""
+    get_run_logger().info("the app's tests will run in the image, by Docker %s", needed(settings).version)
+
+
 @stage("check out", network=True)
 def check_out(settings: Settings, chosen: Ingredients, run: ExitStack) -> Source:
     """The commit's files, in a folder that goes with the run."""
@@ -55,8 +61,22 @@ def run_tests(settings: Settings, source: Source, chosen: Ingredients) -> SuiteR
     wish, formats = settings.toml.test, settings.toml.model.formats
     folder = on_disk(checked(chosen.model, formats), settings.home / "cache" / "models") if wish.model else None
     model = str(folder) if folder else None
+    say = get_run_logger().info
+    return _shown(settings, lambda: run_suite(source, wish, settings.home, model, say, os.environ))
+
+
+@stage("run tests in the image", network=True)
+def run_tests_inside(settings: Settings, source: Source, image: Image) -> SuiteReport:
+    """The app's own tests, in a container of the image, by its digest. Raises SuiteFailed."""
+    from .suite import run_inside  # docker takes long to import, and most apps on one machine do not need it
+
+    return _shown(settings, lambda: run_inside(needed(settings), settings, source, image, get_run_logger().info))
+
+
+def _shown(settings: Settings, ran: Callable[[], SuiteReport]) -> SuiteReport:
+    """The report, in the run's test table whether the tests passed or not."""
     try:
-        report = run_suite(source, wish, settings.home, model, get_run_logger().info, os.environ)
+        report = ran()
     except SuiteFailed as failure:
         if isinstance(failure.report, SuiteReport):
             cards.tests(settings, failure.report)
@@ -134,14 +154,17 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
     if candidate := find_candidate(settings, registry, chosen.pair):
         get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
         return candidate
+    if inside := settings.toml.test.where == "image":
+        find_engine(settings)
     known = remember_layers(registry, chosen)
     with ExitStack() as run:
         source = check_out(settings, chosen, run)
         model_layers = fetch_model.submit(settings, registry, chosen, known)  # gigabytes travel while the tests run
-        report = run_tests(settings, source, chosen)
+        report = None if inside else run_tests(settings, source, chosen)
         app_image = build_image(settings, registry, source, known)
-    layers = model_layers.result()
-    image = push_image(settings, chosen, app_image, layers)
+        layers = model_layers.result()
+        image = push_image(settings, chosen, app_image, layers)
+        report = report or run_tests_inside(settings, source, image)
     trial = test_image(settings, image)
     cards.candidate(settings, chosen, image, layers, report, trial)
     return mark_candidate(settings, chosen, image, layers, report, trial)

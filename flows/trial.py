@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from prefect import get_run_logger
 
 from tandem.errors import ReleaseFailed, SettingsError, Unreachable
-from tandem.images.carry import FILES
 from tandem.records import Image
 from tandem.settings import ImageSettings, Settings
 from tandem.targets.trial import Trial, try_image
@@ -33,11 +32,10 @@ def try_somewhere(settings: Settings, image: Image) -> Trial:
                 raise
             raise ReleaseFailed(f"{failure.reason} (not tried in Docker: {why})", failure.fault, failure.log) from None
     else:
-        from .container import MEMORY, Wish, try_in_docker
+        from .container import Wish, memory, try_in_docker
         from .engine import remote
 
-        model = sum(layer.size for layer in image.manifest.layers if FILES in layer.annotations)
-        asked = Wish(wish.verify, wish.image.port, wish.image.dockerfile, max(MEMORY, 4 * model))
+        asked = Wish(wish.verify, wish.image.port, wish.image.dockerfile, memory(image))
         trial = try_in_docker(engine, remote(settings, image.digest), asked, folder)
     return replace(trial, why=why)
 
@@ -50,19 +48,36 @@ def place(settings: Settings) -> "tuple[Engine | None, str]":
     image = settings.toml.image
     if _none(image):
         return None, 'base = "none": the interpreter is this machine\'s'
-    from .engine import address, answering, docker_host, docker_name, elsewhere
-
     try:
-        docker_name(image.registry)
-        host = docker_host(settings)
-        if elsewhere(host):
-            where = f"the Docker engine at {address(host)} is another machine's"
-            raise SettingsError(f"{where}, and what it publishes is not reached from here")
-        return answering(host), f"[image] engine = {image.engine!r}" if image.engine else "a Docker engine answers"
+        return _engine(settings), f"[image] engine = {image.engine!r}" if image.engine else "a Docker engine answers"
     except (SettingsError, Unreachable) as error:
         if image.engine is not None:
             raise
         return None, str(error)
+
+
+def needed(settings: Settings) -> "Engine":
+    """The engine that [test] where = "image" needs; raises SettingsError or Unreachable where there is none."""
+    asked, instead = '[test] where = "image"', 'or say where = "here"'
+    if _none(settings.toml.image):
+        raise SettingsError(f'{asked}: with [image] base = "none" there is no system to run in: name a base, {instead}')
+    try:
+        return _engine(settings)
+    except SettingsError as error:
+        raise SettingsError(f"{asked}: {error}; {instead}") from None
+    except Unreachable as error:
+        raise Unreachable(f"{asked}: {error}; {instead}") from None
+
+
+def _engine(settings: Settings) -> "Engine":
+    from .engine import address, answering, docker_host, docker_name, elsewhere
+
+    docker_name(settings.toml.image.registry)
+    host = docker_host(settings)
+    if elsewhere(host):
+        where = f"the Docker engine at {address(host)} is another machine's"
+        raise SettingsError(f"{where}, and what it publishes is not reached from here")
+    return answering(host)
 
 
 def _none(image: ImageSettings) -> bool:

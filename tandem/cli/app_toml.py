@@ -15,6 +15,7 @@ branch = {branch}                # the app's line of history: first parents of t
 
 [test]                         # the app's own tests, run before anything is built
 command = {test_command}   # one command line, or a list of words; not run by a shell
+# where = "here"               # "image": by an engine, in a container of the very image, which has no network; docs/source-and-tests.md
 requirements = {test_requirements}   # installed into a virtual environment of their own
 # time_limit = "10m"           # then the whole process group is killed, and the tests have failed
 # model = false                # put the model's files on disk and their folder into MODEL_DIR

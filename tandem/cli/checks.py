@@ -80,6 +80,8 @@ def _app(settings: Settings) -> Iterator[Check]:
     yield _try(app, "registry", lambda: _registry(settings, backends.registry(settings)))
     if toml.image.builder == "docker" or any(each.target == "docker:" for each in toml.environments.values()):
         yield _try(app, "docker", lambda: _engine(settings))
+    if toml.test.where == "image":
+        yield _try(app, "tests", lambda: _inside(settings))
     for name in toml.environments:
         yield _try(app, name, partial(_target, backends, settings, name))
 
@@ -142,6 +144,11 @@ def _engine(settings: Settings) -> str:
     engine: Any = import_module("tandem.flows.engine")
     found = engine.answering(engine.docker_host(settings))
     return f"Docker {found.version} at {found.address}"
+
+
+def _inside(settings: Settings) -> str:
+    trial: Any = import_module("tandem.flows.trial")
+    return f"run in the image, by Docker {trial.needed(settings).version}"
 
 
 def _target(backends: Any, settings: Settings, name: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -83,6 +84,15 @@ class Interpreter:
             "python_version": self.minor,
             "sys_platform": self.system,
         }
+
+
+@dataclass(frozen=True)
+class Inhabitant:
+    """The Python that an image holds: its path in there, what it is, and its packages' versions by name."""
+
+    path: str
+    interpreter: Interpreter
+    packages: Mapping[str, str]
 
 
 def this_interpreter() -> Interpreter:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def choose(requirements: Requirements, interpreter: Interpreter, python: str, fo
     asked = [line.text for line in (*requirements.applying(interpreter), *requirements.constraining(interpreter))]
     seen = "\n".join((FORM, interpreter.identity, *asked, *requirements.options))
     locks, key = folder / "locks", hashlib.sha256(seen.encode()).hexdigest()
-    log.warning("the requirements are not locked: this image is as reproducible as the package index is")
+    log.warning("the requirements are not locked: what comes of them is as reproducible as the package index is")
     with cache.alone(locks, key):
         if (known := cache.read(locks / f"{key}.json")) is None:
             with cache.scratch(locks, key) as scratch:
@@ -78,16 +79,14 @@ def packages_layer(
     What is known of a layer by this key is believed where the registry has it; else the layer is made, and where
     what is made then is not what was known, it is written as it is. Raises BuildFailed, RegistryError, Unreachable.
     """
-    key, trees = packages.key, folder / "packages"
+    key = packages.key
     note = folder / "layers" / f"{key}.json"
     annotated = {ANNOTATION: key}
 
     def made() -> Blob:
-        with cache.alone(trees, key):
-            if not (trees / key).exists():
-                _make(packages, trees)
-            cache.used(trees, key)
-        return layer_blob(_entries(packages, trees / key), "packages.tar")
+        with unpacked(packages, folder) as tree:
+            pass
+        return layer_blob(_entries(packages, tree), "packages.tar")
 
     known = load(Descriptor, content) if (content := cache.read(note)) else remembered.get(key)
     if known is not None:
@@ -100,6 +99,20 @@ def packages_layer(
     written = replace(registry.write(made(), MEDIA_TYPE), annotations=annotated)
     cache.keep(note, dump(written))
     return written
+
+
+@contextmanager
+def unpacked(packages: Packages, folder: Path) -> Iterator[Path]:
+    """The folder of a virtual environment, without its python, that holds the packages; it stays while this is open.
+
+    Made in `folder`, or found there. Raises BuildFailed, Unreachable.
+    """
+    key, trees = packages.key, folder / "packages"
+    with cache.alone(trees, key):
+        if not (trees / key).exists():
+            _make(packages, trees)
+        cache.used(trees, key)
+        yield trees / key
 
 
 def _make(packages: Packages, trees: Path) -> None:

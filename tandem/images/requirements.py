@@ -64,6 +64,15 @@ class Requirements:
     options: tuple[str, ...] = field(default=(), repr=False)  # an index's address may hold a password
     hashed: bool = False  # --require-hashes, or a hash anywhere: then pip wants all of them
 
+    def __add__(self, other: "Requirements") -> "Requirements":
+        """Both, as one file that includes another."""
+        return Requirements(
+            self.lines + other.lines,
+            self.constraints + other.constraints,
+            self.options + other.options,
+            self.hashed or other.hashed,
+        )
+
     def locked(self) -> bool:
         """Whether every line has a hash and one version; BuildFailed, naming the lines, where only some have."""
         loose = [line for line in self.lines if not (line.hashes and line.pinned)]
@@ -159,28 +168,19 @@ def _with(
         inner = _read(folder / value, root, above)
         if option in {"-c", "--constraint"}:
             inner = Requirements((), inner.constraints + inner.lines, inner.options)
-        return _sum(found, inner)
+        return found + inner
     if option in PASSED_ON or option in PASSED_ON_FLAGS:
         if option in {"-f", "--find-links"} and (folder / value).exists():
             line = f"{option} {shlex.quote(os.path.realpath(folder / value))}"
-        return _sum(found, Requirements(options=(line,)))
+        return found + Requirements(options=(line,))
     if option == "--require-hashes":
-        return _sum(found, Requirements(hashed=True))
+        return found + Requirements(hashed=True)
     if option in WITHOUT_MEANING:
         return found
     if option:
         raise BuildFailed(f"{where}: {option} is not for an image: take the line out")
     parsed = _line(line, where)
-    return _sum(found, Requirements((parsed,), hashed=bool(parsed.hashes)))
-
-
-def _sum(one: Requirements, other: Requirements) -> Requirements:
-    return Requirements(
-        one.lines + other.lines,
-        one.constraints + other.constraints,
-        one.options + other.options,
-        one.hashed or other.hashed,
-    )
+    return found + Requirements((parsed,), hashed=bool(parsed.hashes))
 
 
 def _line(line: str, where: str) -> Line:

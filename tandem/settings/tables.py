@@ -54,6 +54,7 @@ class SuiteSettings(Table):
     """[test]: how the app's own tests are run."""
 
     command: str | tuple[str, ...] = "pytest"
+    where: Literal["here", "image"] = "here"
     requirements: tuple[str, ...] = ()
     time_limit: Seconds = 600.0
     model: bool = False

@@ -9,6 +9,7 @@ from xml.parsers import expat
 
 CaseOutcome = Literal["passed", "failed", "error", "skipped"]
 
+HERE = "this machine"
 CASES = 5000
 MESSAGE = 2000  # characters
 XML = 256 * 1024 * 1024  # bytes
@@ -44,7 +45,8 @@ class SuiteReport:
     """What a run of the app's own tests came to: evidence of a candidate.
 
     `counts` is None where nothing told how many there were (the exit code judged). `cases` are at most CASES, failed
-    ones first where there are more. `sandboxed`: whether they ran in bubblewrap.
+    ones first where there are more. `sandboxed`: whether they ran in bubblewrap, or in a container of the image; where
+    that was: "this machine", or "docker 20.10.24".
     """
 
     command: str
@@ -52,6 +54,7 @@ class SuiteReport:
     sandboxed: bool
     counts: Counts | None = None
     cases: tuple[TestCase, ...] = ()
+    where: str = HERE
 
 
 def count(cases: Sequence[TestCase]) -> Counts:

@@ -1,15 +1,14 @@
 """The app's own tests, run on a copy of the commit that the image is not built from."""
 
-import shlex
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tandem.errors import SuiteFailed
 from tandem.records import Source
-from tandem.run import Finished, Say, run
+from tandem.run import Say, run
 from tandem.settings import SuiteSettings
-from tandem.source import report as reports
 from tandem.source import surroundings
 from tandem.source.folders import private_temporary, run_folder
 from tandem.source.report import SuiteReport
@@ -17,6 +16,7 @@ from tandem.source.requirements import read
 from tandem.source.sandbox import View, bubblewrap, processes_allowed
 from tandem.source.supervise import TIMED_OUT
 from tandem.source.venv import Workshop, virtual_environment
+from tandem.source.verdict import judged, telling, tells_junit, words
 
 NO_WALLS = (
     "the app's tests run without a sandbox: that is hygiene, not isolation "
@@ -36,9 +36,7 @@ def run_suite(
     """
     bwrap = bubblewrap(variables)
     say("the app's tests run in bubblewrap" if bwrap else NO_WALLS)
-    for name in settings.variables:
-        if name not in variables:
-            say(f"test.variables: {name} is not set here")
+    asked = surroundings.asked(settings.variables, variables, say)
     with run_folder(home / "worktrees" if bwrap else private_temporary(), "tests") as scratch:
         tree = scratch / "tree"
         shutil.copytree(source.folder, tree, symlinks=True)
@@ -46,18 +44,19 @@ def run_suite(
             (scratch / name).mkdir()
         workshop = Workshop(home, scratch, tree, variables, bwrap, say)
         with virtual_environment(workshop, read(tree, settings.requirements)) as venv:
-            return _run(workshop, settings, venv, model if settings.model else None)
+            return _run(workshop, settings, venv, asked, model if settings.model else None)
 
 
-def _run(workshop: Workshop, settings: SuiteSettings, venv: Path, model: str | None) -> SuiteReport:
+def _run(
+    workshop: Workshop, settings: SuiteSettings, venv: Path, asked: Mapping[str, str], model: str | None
+) -> SuiteReport:
     argv = words(settings.command)
     scratch = workshop.scratch
-    env = surroundings.for_tests(workshop.surroundings, settings.variables, venv, scratch, workshop.temporary, model)
+    env = surroundings.for_tests(workshop.surroundings, asked, venv, scratch, workshop.temporary, model)
     junit = scratch / "out" / "junit.xml"
-    if tells_junit(argv):
-        env["PYTEST_ADDOPTS"] = f"{env.get('PYTEST_ADDOPTS', '')} --junitxml={shlex.quote(str(junit))}".strip()
-        if argv[0] == "pytest" and not (venv / "bin/pytest").exists():
-            raise SuiteFailed("pytest is not among test.requirements: name a requirements file that holds it")
+    env = telling(argv, env, str(junit))
+    if tells_junit(argv) and argv[0] == "pytest" and not (venv / "bin/pytest").exists():
+        raise SuiteFailed("pytest is not among test.requirements: name a requirements file that holds it")
     if "/" not in argv[0] and shutil.which(argv[0], path=env["PATH"]) is None:
         raise SuiteFailed(
             f"test.command: there is no program {argv[0]!r}, neither installed by test.requirements nor here"
@@ -67,55 +66,4 @@ def _run(workshop: Workshop, settings: SuiteSettings, venv: Path, model: str | N
     command = workshop.command(argv, env, settings.time_limit, view, processes_allowed())
     finished = run(command, workshop.say)
     late = finished.timed_out or (finished.code == TIMED_OUT and finished.seconds >= settings.time_limit)
-    cases = reports.interrupted(reports.from_junit(junit)) if late else reports.from_junit(junit)
-    counts = reports.count(cases) if cases else reports.from_output(finished.output)
-    told = SuiteReport(
-        shlex.join(argv), round(finished.seconds, 3), workshop.bwrap is not None, counts, reports.bounded(cases)
-    )
-    reason = why_not(finished, told, tells_junit(argv))
-    if late:
-        reason = f"were not done in {settings.time_limit:g} s and were ended (test.time_limit)"
-    if reason:
-        raise SuiteFailed(_message(reason, told, finished), told)
-    return told
-
-
-def words(command: str | tuple[str, ...]) -> tuple[str, ...]:
-    """[test].command as words: split as a shell would, and never given to one. Raises SuiteFailed."""
-    try:
-        argv = tuple(shlex.split(command)) if isinstance(command, str) else command
-    except ValueError as error:
-        raise SuiteFailed(f"test.command {command!r} cannot be split into words: {error}") from None
-    if not argv or not argv[0]:
-        raise SuiteFailed("test.command is empty: name the command that runs the tests")
-    return argv
-
-
-def tells_junit(argv: tuple[str, ...]) -> bool:
-    """Whether this is pytest, which takes options by PYTEST_ADDOPTS."""
-    return any(Path(word).name in ("pytest", "py.test") for word in argv)
-
-
-def why_not(finished: Finished, told: SuiteReport, is_pytest: bool) -> str | None:
-    """Why the tests have not passed, or None where they have."""
-    counts = told.counts
-    if "No module named pytest" in finished.output and not told.cases:
-        return "did not begin: pytest is not among test.requirements"
-    executed = None if counts is None else counts.passed + counts.failed + counts.errors
-    if executed == 0 or (is_pytest and (finished.code == 5 or (executed is None and finished.code == 0))):
-        return "executed no test: that is no success (check test.command)"
-    if finished.code:
-        return f"failed (exit code {finished.code})"
-    if told.cases and counts and counts.failed + counts.errors:
-        return "failed, though the exit code was 0"
-    return None
-
-
-def _message(reason: str, told: SuiteReport, finished: Finished) -> str:
-    """Counts, the names of ten failing tests, and the last lines of the output."""
-    failing = [case.name for case in told.cases if case.outcome in ("failed", "error")]
-    more = f" and {len(failing) - 10} more" if len(failing) > 10 else ""
-    lines = [f"the app's tests {reason}: {told.command}"]
-    lines += [f"{told.counts}"] if told.counts else []
-    lines += [f"failing: {', '.join(failing[:10])}{more}"] if failing else []
-    return "\n".join([*lines, "last lines:", *finished.output.splitlines()[-40:]])
+    return judged(settings, replace(finished, timed_out=late), junit, workshop.bwrap is not None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tandem import pip_environment
+from tandem.run import Say
 
 BASIC = ("PATH", "LANG", "TZ")
 
@@ -15,14 +16,26 @@ def basic(surroundings: Mapping[str, str], venv: Path) -> dict[str, str]:
     return {"LANG": "C.UTF-8", **passed, "PATH": path, "VIRTUAL_ENV": str(venv), "TERM": "dumb"}
 
 
+def asked(named: Sequence[str], surroundings: Mapping[str, str], say: Say) -> dict[str, str]:
+    """The variables that [test].variables names; those that are not set are said."""
+    for name in named:
+        if name not in surroundings:
+            say(f"test.variables: {name} is not set here")
+    return {name: surroundings[name] for name in named if name in surroundings}
+
+
 def for_tests(
-    surroundings: Mapping[str, str], named: Sequence[str], venv: Path, scratch: Path, temporary: str, model: str | None
+    surroundings: Mapping[str, str],
+    asked: Mapping[str, str],
+    venv: Path,
+    scratch: Path,
+    temporary: str,
+    model: str | None,
 ) -> dict[str, str]:
-    """The whole environment of a suite: the basic one, those named in [test].variables, and a scratch HOME.
+    """The whole environment of a suite: the basic one, `asked` by [test].variables, and a scratch HOME.
 
     A git that the tests call stops looking for a repository at `scratch`, and so never finds the user's own.
     """
-    asked = {name: surroundings[name] for name in named if name in surroundings}
     own = {"HOME": str(scratch / "home"), "TMPDIR": temporary, "PYTHONUNBUFFERED": "1"}
     own |= {"GIT_CEILING_DIRECTORIES": str(scratch)}
     return {**basic(surroundings, venv), **asked, **own, **({"MODEL_DIR": model} if model else {})}

@@ -104,3 +104,13 @@ def test_check_says_where_a_target_cannot_run_the_image(tandem, repository, base
     assert done.returncode == 1 and says in found["local"]["says"]
     assert ("docker" in found) == (target == "docker:")
     assert target == "process:" or "start it" in found["docker"]["says"]
+
+
+def test_check_says_where_the_tests_cannot_run_in_the_image(tandem, repository):
+    root = repository({"app.py": "import http.server\nhttp.server.HTTPServer(('', 1), None).serve_forever()\n"})
+    assert tandem(root, "init").returncode == 0
+    toml = root / "deployments" / "shop" / "app.toml"
+    toml.write_text(toml.read_text().replace('# where = "here"', 'where = "image"'))
+    done = tandem(root, "check", "--json")
+    found = {each["what"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 1 and "there is no system to run in: name a base" in found["tests"]["says"]
