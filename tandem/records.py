@@ -20,8 +20,7 @@ T = TypeVar("T")
 class Blob:
     """A run of bytes by a relative POSIX path, that can be read from any offset, as often as needed.
 
-    `open(offset)` yields pieces (64 KiB to 4 MiB each), `size` - `offset` bytes in all. `sha256` is hex, or None until
-    the bytes have passed once; who takes them compares it.
+    `open(offset)` yields pieces (64 KiB to 4 MiB each). `sha256` is hex, compared by who takes the bytes, or None.
     """
 
     name: str
@@ -95,11 +94,9 @@ class ImageManifest:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a registry, by digest. `digest` is its image manifest's.
+    """An image in a registry, by its image manifest's digest; `lock` and `config` of one that was built just now.
 
-    `lock` is what its builder knows of the Python packages in it, as a requirements file: `name==version`, with the
-    wheels' hashes where they are known; "" where it was not built just now. `config` is its config, b"" where the
-    registry is to be asked for it.
+    `lock`: its Python packages, as a requirements file. `config`: its config's bytes.
     """
 
     registry: "Registry" = field(compare=False, repr=False)
@@ -160,11 +157,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Block:
-    """This must not come again here, until it is unblocked by hand.
-
-    A model: `model` alone. A commit: `commit`, with `recipe` where only that recipe of it failed.
-    A pair: `commit` and `model` (and `recipe`).
-    """
+    """What must not come again here: a model, a commit (`recipe`: only with that), or the pair of both."""
 
     why: str
     since: datetime
@@ -250,7 +243,7 @@ class Progress:
 class Running:
     """What runs, as the platform says: image digests (one, when all is well), and the address users use.
 
-    What crashed and is to be started again counts as running; `restarts` says how often that was since its start.
+    What crashed and is started again, `restarts` times so far, counts as running.
     """
 
     digests: tuple[str, ...]
