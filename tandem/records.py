@@ -1,7 +1,4 @@
-"""The words of Tandem as frozen records: what the seams exchange, and what a state holds.
-
-Nothing here reads, writes or decides. JSON forms are made by tandem/documents.py.
-"""
+"""The words of Tandem as frozen records, which read, write and decide nothing; documents.py makes them JSON."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -94,9 +91,9 @@ class ImageManifest:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a registry, by its image manifest's digest; `lock` and `config` of one that was built just now.
+    """An image in a registry, by its image manifest's digest.
 
-    `lock`: its Python packages, as a requirements file. `config`: its config's bytes.
+    Of one built just now: its Python packages as a requirements file (`lock`), and its config.
     """
 
     registry: "Registry" = field(compare=False, repr=False)
