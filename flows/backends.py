@@ -48,7 +48,7 @@ def registry(settings: Settings) -> Registry:
 
 def _beside(image: ImageSettings) -> tuple[str, ...]:
     """The repository of a base on the registry's own host: its layers are mounted, and not carried."""
-    if image.builder != "assemble" or image.base == "none":
+    if image.builder != "assemble" or image.bare:
         return ()
     places = [PLACE.fullmatch(url.removeprefix("acr:")) for url in (image.registry, split(image.base)[0])]
     own, base = (place and (place["host"], place["repository"]) for place in places)

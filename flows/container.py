@@ -30,6 +30,7 @@ from tandem.errors import ImageFailed
 from tandem.images.carry import FILES
 from tandem.records import Image
 from tandem.settings import VerifySettings
+from tandem.targets.contained import ITS_FAULT
 from tandem.targets.trial import STOP_LIMIT, Trial, living_folder
 from tandem.targets.verify import ask_all, failures, wait_ready
 
@@ -39,7 +40,6 @@ from .engine import Engine, Remote, forget_others, noted, pull_image, reaching, 
 MEMORY = 2 * 1024**3  # bytes; four times the model where that is more
 PROCESSES = 512
 LAST_LINES, LAST_CHARACTERS = 50, 20_000
-ITS_FAULT = ("runtime create failed", "unable to find user", "no command specified")  # of what `start` says
 
 
 @dataclass(frozen=True)

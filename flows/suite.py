@@ -33,10 +33,11 @@ from tandem.source import requirements as files
 from tandem.source.report import XML
 from tandem.source.surroundings import asked
 from tandem.source.verdict import judged, telling, words
+from tandem.targets.contained import ITS_FAULT
 from tandem.targets.trial import living_folder
 
 from . import alone, backends, packing
-from .container import ITS_FAULT, MEMORY, as_task, at_last, memory
+from .container import MEMORY, as_task, at_last, memory
 from .engine import Engine, Remote, noted, pull_image, reaching, remote, told
 
 PROCESSES = 2000

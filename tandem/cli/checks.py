@@ -153,12 +153,11 @@ def _inside(settings: Settings) -> str:
 
 def _target(backends: Any, settings: Settings, name: str) -> str:
     image, process = settings.toml.image, settings.environment(name).target.startswith("process:")
-    bare = image.builder == "assemble" and image.base == "none"
-    if process and not bare:
+    if process and not image.bare:
         raise TandemError(
             'process: runs only images with [image] base = "none": on this machine, docker: runs this one'
         )
-    if bare and not process:
+    if image.bare and not process:
         raise TandemError(
             'an image with [image] base = "none" has no system of its own, only process: runs it: name a base'
         )

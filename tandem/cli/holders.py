@@ -1,4 +1,4 @@
-"""Ending and starting again what process: environments run."""
+"""Ending and starting again what process: and docker: environments run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 
 
 def end_all(root: Path, apps: Sequence[str], say: Say) -> None:
-    """End the app and its holder in every environment whose target is this machine's own processes."""
+    """End the app and its holder in every environment whose target is this machine."""
     for name, target in _targets([Settings.load(app, root) for app in apps]):
         target.stop()
         say(f"{name}: ended")

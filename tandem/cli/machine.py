@@ -25,7 +25,7 @@ def up() -> None:
 
 
 def down(
-    everything: Annotated[bool, option(help="Also end the apps that process: environments run.")] = False,
+    everything: Annotated[bool, option(help="Also end the apps that process: and docker: environments run.")] = False,
 ) -> None:
     """End what 'tandem up' started.
 

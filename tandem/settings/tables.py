@@ -104,6 +104,11 @@ class ImageSettings(Table):
     registry: str
     credentials: Credentials | None = None
 
+    @property
+    def bare(self) -> bool:
+        """Whether the image brings no system of its own, so that only `process:` runs it."""
+        return self.builder == "assemble" and self.base == "none"
+
 
 class Request(Table):
     """[[verify.request]]: a request, and what makes its answer right.

@@ -23,7 +23,7 @@ from tandem.targets.launch import MARK, living
 
 ENVIRONMENT, LIFE = "dev.tandem.environment", "dev.tandem.life"
 ENGINE = 125  # the exit code that says: the engine's trouble, not the image's
-ITS_FAULT = ("runtime create failed", "unable to find user", "no command specified")
+ITS_FAULT = ("runtime create failed", "unable to find user", "no command specified")  # of what `start` says
 STOP_LIMIT = 25  # seconds from SIGTERM to SIGKILL; the holder gives this process 30
 
 

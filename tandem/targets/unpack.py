@@ -100,7 +100,7 @@ def _fits(image: Image, config: ImageConfig) -> None:
     if base != "none":
         raise ReleaseFailed(
             f"{image} stands on a base image ({base or 'unknown'}) and brings its own system; process: runs only "
-            'images made with [image] base = "none": integrate with that, or release to a container target',
+            'images made with [image] base = "none": integrate with that, or release to docker: on this machine',
             "environment",
         )
     if tag != interpreter_tag():

@@ -1,11 +1,11 @@
 """A person starts integrate and release from their forms in Prefect's UI, and sees them complete."""
 
+import contextlib
 import json
 import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -45,7 +45,7 @@ def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -
     submit = page.get_by_role("button", name="Submit")
     for _ in range(5):  # a busy server answers 503, and a person clicks again
         submit.click()
-        with suppress(AssertionError):
+        with contextlib.suppress(AssertionError):
             expect(submit).to_be_hidden(timeout=30_000)
             break
     query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
@@ -60,9 +60,12 @@ def field(page: Page, name: str) -> Locator:
 
 def until(ask, seconds: float = 240):
     deadline = time.monotonic() + seconds
-    while not (found := ask()):
+    found = None
+    while not found:
         assert time.monotonic() < deadline
-        time.sleep(0.5)
+        with contextlib.suppress(httpx.TransportError):  # the server is busy: a person reloads the page
+            found = ask()
+        time.sleep(0 if found else 0.5)
     return found
 
 

@@ -102,8 +102,7 @@ def surroundings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, st
             (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
         env["PATH"] = str(tmp_path / "bin")
     elif bubblewrap(env) is None:
-        missing = pytest.fail if os.environ.get("TANDEM_REQUIRE_ALL") else pytest.skip
-        missing("bubblewrap is not installed or does not work here")
+        pytest.skip("bubblewrap is not installed or does not work here")
     return env
 
 

