@@ -1,0 +1,1 @@
+"""`kubernetes://CONTEXT/NAMESPACE` and `aks://…`: an environment in a namespace of a cluster."""

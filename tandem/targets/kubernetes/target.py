@@ -1,0 +1,170 @@
+"""`kubernetes://CONTEXT/NAMESPACE`: the app's own YAML, rolled out with nothing lost, and taken back as it was."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tandem.errors import ReleaseFailed
+from tandem.image_config import config_of
+from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
+from tandem.targets.kubernetes import undo
+from tandem.targets.kubernetes.ask_first import AT_ONCE, ask_first, explained
+from tandem.targets.kubernetes.changes import changes
+from tandem.targets.kubernetes.cluster import Cluster, Json, Ref, ref_of
+from tandem.targets.kubernetes.prepare import Marks, marks, prepare
+from tandem.targets.kubernetes.refusal import ApiRefused
+from tandem.targets.kubernetes.rollout import told, wait
+from tandem.targets.kubernetes.running import address, log, running
+from tandem.targets.kubernetes.state import ConfigMapState
+from tandem.targets.kubernetes.yaml_files import File, Wanted, read
+
+Files = Callable[[str], Sequence[File]]
+ADDRESS = 300.0  # seconds a cloud may take for a load balancer's address
+
+
+class KubernetesTarget:
+    """See Target in tandem/seams.py. `files` gives the app's YAML at a commit; `place`, the registry as pods say it."""
+
+    def __init__(self, cluster: Cluster, app: str, environment: str, place: str, files: Files) -> None:
+        self.cluster, self.app, self.environment, self.place, self.files = cluster, app, environment, place, files
+        self.label = f"{app}.{environment}"
+        self.states = ConfigMapState(cluster, app, environment)
+
+    def state(self) -> Versioned[State]:
+        """What the ConfigMap holds."""
+        return self.states.read()
+
+    def record(self, state: Versioned[State]) -> Versioned[State]:
+        """Write it, if nobody else did."""
+        return self.states.write(state)
+
+    def snapshot(self) -> Snapshot:
+        """What Tandem applied of each object that is there."""
+        return undo.snapshot(self._live())
+
+    def preview(self, image: Image) -> list[str]:
+        """What `roll_out` would change, a line a field; the API server has tried it. Raises ReleaseFailed."""
+        wanted = self._wanted(image, "dry-run")
+        live, tried = ask_first(self.cluster, wanted, self.label)
+        return [line for before, after in zip(live, tried, strict=True) for line in changes(before, after)]
+
+    def roll_out(self, image: Image, expected: Versioned[State]) -> Iterator[Progress]:
+        """Ask first, apply, wait until only the new pods serve at the address that users use."""
+        self.states.held(expected.value)
+        under_way = expected.value.under_way
+        wanted = self._wanted(image, under_way.release.id if under_way else "")
+        yield Progress(f"dry run of {len(wanted)} objects in {self.cluster}")
+        live, _ = ask_first(self.cluster, wanted, self.label)
+        before = undo.marks(under_way.snapshot.content) if under_way else {}
+        for body in live:
+            if body and before.get(ref_of(body), "") not in ("", undo.mark(body)):
+                raise self._edited(ref_of(body))
+        self.states.note((each.ref.api_version, each.ref.kind) for each in wanted)
+        events = told(self.cluster)
+        self.states.held(expected.value)
+        applied = [self._apply(each, body) for each, body in zip(wanted, live, strict=True)]
+        yield Progress(f"{len(applied)} objects applied; waiting for the pods")
+        yield from wait(self.cluster, self.label, _deployments(applied), events)
+        yield from self._reached()
+
+    def finish(self, image: Image) -> Iterator[Progress]:
+        """Delete what the app's YAML had once and has no more; nothing that another made."""
+        kept = {each.ref for each in self._wanted(image, "")}
+        for body in self._live():
+            if ref_of(body) not in kept:
+                self.cluster.delete(ref_of(body), body["metadata"]["uid"])
+                yield Progress(f"{ref_of(body)} is not in the app's YAML any more: deleted")
+
+    def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
+        """Every object as the snapshot has it. Raises ReleaseFailed, StateChanged."""
+        self.states.held(expected.value)
+        under_way = expected.value.under_way
+        events, release = told(self.cluster), under_way.release.id if under_way else ""
+        try:
+            back, gone = undo.bring_back(self.cluster, snapshot.content, self._live(), release)
+        except ApiRefused as error:
+            if error.missing:
+                raise self.states.gone() from None
+            raise ReleaseFailed(f"bringing back what ran: {error}", "environment") from None
+        yield Progress(f"{len(back)} Kubernetes Deployments as they were" if back else "nothing ran before")
+        try:
+            yield from wait(self.cluster, self.label, back, events)
+        except ReleaseFailed as failure:
+            raise ReleaseFailed(f"bringing back what ran: {failure.reason}", "environment", failure.log) from failure
+        yield from self._gone(gone)
+
+    def running(self) -> Running:
+        """What the ready pods run, as the container runtime says, and the load balancer's or Ingress' address."""
+        return running(self.cluster, self.label, self.place)
+
+    def log(self, lines: int = 50) -> str:
+        """The last lines of the newest pod."""
+        return log(self.cluster, self.label, self.place, lines)
+
+    # ── inside ────────────────────────────────────────────────────────────────────────────────────
+
+    def _wanted(self, image: Image, release: str) -> list[Wanted]:
+        if config_of(image).labels.get("dev.tandem.base", "").startswith("none"):
+            raise ReleaseFailed(
+                f'{image} brings no system of its own (base = "none") and runs on process: only: set [image].base, '
+                "integrate with that, and release again",
+                "environment",
+            )
+        given: Marks = marks(image, self.app, self.environment, release, self.place)
+        commit = image.manifest.annotations.get("org.opencontainers.image.revision", "")
+        return prepare(read(self.files(commit), self.cluster.namespace), given)
+
+    def _live(self) -> list[Json]:
+        kinds = self.states.kinds()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = pool.map(lambda kind: undo.labelled(self.cluster, [kind], self.label), kinds)
+        return [body for bodies in found for body in bodies]
+
+    def _apply(self, wanted: Wanted, live: Json | None) -> Json:
+        """Onto the very object that was looked at: who edits it meanwhile makes this release lose."""
+        for _ in range(10):
+            body = wanted.body
+            if live:
+                version = {"resourceVersion": live["metadata"]["resourceVersion"]}
+                body = {**body, "metadata": {**body["metadata"], **version}}
+            try:
+                return self.cluster.apply(body)
+            except ApiRefused as error:
+                now = self.cluster.get(wanted.ref) if error.conflict and live else None
+                if now is None or any(cause.field for cause in error.causes):
+                    fault, text = explained(wanted, error)
+                    raise ReleaseFailed(text, fault) from None
+                if undo.mark(now) != undo.mark(live):
+                    raise self._edited(wanted.ref) from None
+                live = now  # only its status moved
+        raise ReleaseFailed(f"{wanted.ref} changes faster than it can be applied", "environment")
+
+    def _edited(self, ref: Ref) -> ReleaseFailed:
+        return ReleaseFailed(f"{ref} was edited by somebody else since this release began", "environment")
+
+    def _reached(self) -> Iterator[Progress]:
+        until, said = time.monotonic() + ADDRESS, False
+        while True:
+            found, waiting = address(self.cluster, self.label)
+            if found or not waiting:
+                yield Progress(f"users reach it at {found or 'no address outside the cluster'}", 1, 1)
+                return
+            if not said:
+                yield Progress(f"waiting for the address of {waiting}")
+                said = True
+            if time.monotonic() > until:
+                raise ReleaseFailed(f"{waiting} was given no address within {ADDRESS:.0f} s", "environment")
+            time.sleep(0.5)
+
+    def _gone(self, refs: Sequence[Ref]) -> Iterator[Progress]:
+        """Until what came with the release is gone, and its pods take no requests."""
+        until = time.monotonic() + self.cluster.patience
+        while refs and (left := [ref for ref in refs if self.cluster.get(ref)] or (self.running().digests and refs)):
+            if time.monotonic() > until:
+                raise ReleaseFailed(f"{', '.join(map(str, left))} was deleted and is still there", "environment")
+            time.sleep(0.2)
+        yield from (Progress(f"{ref} deleted") for ref in refs)
+
+
+def _deployments(applied: Sequence[Json]) -> dict[str, Json]:
+    return {body["metadata"]["name"]: body for body in applied if body["kind"] == "Deployment"}

@@ -1,0 +1,115 @@
+"""The app's own plain Kubernetes YAML, read as kubectl reads it; every error names file and document."""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from tandem.errors import ReleaseFailed
+from tandem.targets.kubernetes.cluster import Json, Ref, ref_of
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the app's folder, by its path in the repository; `overlay` where it is one environment's own."""
+
+    path: str
+    content: bytes
+    overlay: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An object as a file asks for it; `where` names the file and the document in it."""
+
+    where: str
+    body: Json
+
+    @property
+    def ref(self) -> Ref:
+        """Its reference."""
+        return ref_of(self.body)
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
+    """YAML 1.1 as kubectl takes it: a date stays text, and a key that stands twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(key.value)
+        return dict(super().construct_mapping(node, deep))
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [each for each in found if each[0] != "tag:yaml.org,2002:timestamp"]
+    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(files: Sequence[File], namespace: str) -> list[Wanted]:
+    """The objects of the files; one in an overlay takes the place of the one by its kind and name.
+
+    Raises ReleaseFailed, the candidate's fault, with every mistake.
+    """
+    mistakes: list[str] = []
+    layers: tuple[dict[Ref, Wanted], ...] = ({}, {})
+    for file in files:
+        for wanted in _objects(file, mistakes):
+            mistakes += [f"{wanted.where}: {wrong}" for wrong in _wrong(wanted.body, namespace)]
+            if not _named(wanted.body):
+                continue
+            if double := layers[file.overlay].get(wanted.ref):
+                mistakes.append(f"{wanted.where}: {wanted.ref} stands in {double.where} too")
+            layers[file.overlay][wanted.ref] = wanted
+    if not files:
+        mistakes.append("there is no YAML: put the app's objects into deployments/APP/kubernetes/*.yaml")
+    if mistakes:
+        raise ReleaseFailed("\n".join(mistakes), "candidate")
+    return list({**layers[0], **layers[1]}.values())
+
+
+def _objects(file: File, mistakes: list[str]) -> Iterator[Wanted]:
+    try:
+        documents = list(yaml.load_all(file.content, _Loader))  # a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mistakes.append(f"{file.path}: not YAML: {' '.join(str(error).split())}")
+        return
+    for number, document in enumerate(documents, 1):
+        where = f"{file.path}, document {number}" if len(documents) > 1 else file.path
+        if document is None:
+            continue
+        if not isinstance(document, dict):
+            mistakes.append(f"{where}: an object of Kubernetes is a mapping, this is a {type(document).__name__}")
+        elif document.get("kind") == "List":
+            yield from (Wanted(f"{where}, item {at}", item) for at, item in enumerate(_items(document), 1))
+        else:
+            yield Wanted(where, document)
+
+
+def _items(document: Json) -> Iterable[Json]:
+    return cast(list[Json], document.get("items") or [])
+
+
+def _named(body: Json) -> bool:
+    metadata = body.get("metadata")
+    texts = (body.get("apiVersion"), body.get("kind"), metadata.get("name") if isinstance(metadata, dict) else None)
+    return all(isinstance(text, str) and text for text in texts)
+
+
+def _wrong(body: Json, namespace: str) -> Iterator[str]:
+    if not _named(body):
+        yield "apiVersion, kind and metadata.name must each be a text"
+        return
+    there = body["metadata"].get("namespace")
+    if there not in (None, namespace):
+        yield f"metadata.namespace is {there}; the environment's is {namespace}: leave it out"
+    if body["apiVersion"] == "v1" and body["kind"] == "Secret":
+        yield "a Secret's data does not belong in a repository: make it by kubectl create secret, or by an operator"
+    if body["kind"] == "Kustomization":
+        yield "Tandem reads what kubectl apply reads: write the result of 'kubectl kustomize' instead"
