@@ -3,7 +3,7 @@ PYTHON ?= python3
 unexport PYTHONDONTWRITEBYTECODE   # without .pyc files each command takes seconds to start
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-.PHONY: demo stop test check lock docs clean
+.PHONY: demo stop test check cluster cluster-down lock docs clean
 
 demo: .venv/tandem.installed  ## from a clone to an answered digit
 	@sh scripts/demo.sh
@@ -19,6 +19,12 @@ check: .venv/dev.installed  ## style, types, the arrows between packages
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+cluster:  ## a real Kubernetes on this machine, as the tests use it (Linux, root): docs/kubernetes-cluster.md
+	@tests/cluster/up
+
+cluster-down:  ## end it, and remove what it left
+	@tests/cluster/down
 
 .venv/tandem.installed: requirements/tandem.txt pyproject.toml
 	@sh scripts/need.sh $(PYTHON)

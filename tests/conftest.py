@@ -62,7 +62,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-PARTS = ("tests/end_to_end/", "tests/flows/", "tests/contracts/docker/", "tests/cli/")  # the longest first
+PARTS = (  # the longest first
+    "tests/end_to_end/",
+    "tests/contracts/kubernetes/",
+    "tests/flows/",
+    "tests/contracts/docker/",
+    "tests/cli/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,7 +81,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """What shares a Prefect server or a Docker daemon runs in one process, all else by files.
+    """What shares a Prefect server, a Docker daemon or a cluster runs in one process, all else by files.
 
     xdist's own loadgroup does not see its groups under pytest 9.2.
     """
