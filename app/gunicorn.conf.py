@@ -5,10 +5,13 @@ lock while they work, so threads use every CPU; docs/model-json.md has the figur
 """
 
 import math
+import mmap
 import os
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from gunicorn.errors import HaltServer
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -49,3 +52,23 @@ def pre_request(worker: Any, request: Any) -> None:
     """gunicorn's hook before each request."""
     if draining.exists():
         request.force_close()
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """gunicorn's hook before a worker is there: `worker.ended` is memory that both processes see."""
+    worker.ended = mmap.mmap(-1, 1)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """gunicorn's hook in a worker that ends by itself, told to or not: one that is killed does not come here."""
+    worker.ended[0] = 1
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """gunicorn's hook where a worker is gone: one that was killed takes everything with it.
+
+    The kernel kills the largest process when memory runs out, and that is the worker. gunicorn would start another in
+    silence; a container that ends is seen, counted and started again ever more slowly by whoever runs it.
+    """
+    if server.LISTENERS and not worker.ended[0]:  # no listeners: the server itself is ending
+        raise HaltServer(f"worker {worker.pid} was killed, perhaps for memory", 137)

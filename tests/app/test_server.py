@@ -134,6 +134,28 @@ def test_a_body_above_the_limit_is_answered_and_not_cut_off(start: Start, body: 
     connection.close()
 
 
+def worker_of(server: Server) -> int:
+    return int(re.findall(r"Booting worker with pid: (\d+)", server.log.read_text())[-1])
+
+
+def test_a_worker_killed_as_for_memory_ends_the_server_and_not_only_itself(start: Start) -> None:
+    server = start()
+    os.kill(worker_of(server), signal.SIGKILL)
+    assert server.process.wait(15) == 137
+    assert "was killed, perhaps for memory" in server.log.read_text()
+
+
+def test_a_worker_that_is_exchanged_by_a_reload_ends_nothing(start: Start) -> None:
+    server = start()
+    old = worker_of(server)
+    server.process.send_signal(signal.SIGHUP)
+    server.until(lambda: worker_of(server) != old and f"Worker exiting (pid: {old})" in server.log.read_text())
+    server.until(lambda: server.log.read_text().count("model digits loaded") == 2)
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(15) == 0
+
+
 def test_a_start_without_a_model_ends_and_says_why(start: Start, tmp_path: Path) -> None:
     server = start(ready=False, MODEL_DIR=str(tmp_path / "absent"))
     assert server.process.wait(30) != 0
