@@ -64,8 +64,13 @@ def engine_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def base_image(engine_registry: str, tmp_path_factory: pytest.TempPathFactory) -> BaseImage:
     """A Python base image for `assemble` and for `FROM`, made without Docker Hub, once a machine."""
+    return push_base_image(engine_registry, tmp_path_factory.mktemp("base"))
+
+
+def push_base_image(address: str, folder: Path) -> BaseImage:
+    """The base image in the registry at `address` (host:port); `folder` is for what the registry remembers."""
     tar = base_tar()
-    registry = open_registry(f"{engine_registry}/bases/python", tmp_path_factory.mktemp("base"))
+    registry = open_registry(f"{address}/bases/python", folder)
 
     def pieces(offset: int) -> Iterator[bytes]:
         with tar.open("rb") as file:
