@@ -18,7 +18,8 @@ from tandem.registries.login import Account
 from tandem.seams import Builder, Registry, Store, Target
 from tandem.settings import NAME, Credentials, ImageSettings, ModelSettings, Settings
 from tandem.source import Repository
-from tandem.targets import open_target
+from tandem.targets import Given, open_target
+from tandem.targets.kubernetes.objects import File
 
 if TYPE_CHECKING:  # Prefect takes a second to import, and `tandem status` needs none of it
     from prefect.blocks.core import Block
@@ -100,7 +101,28 @@ def target(settings: Settings, environment: str) -> Target:
 
         return Pulling(settings)
 
-    return open_target(settings, environment, engine)
+    return open_target(
+        settings, environment, Given(engine, lambda commit: kubernetes_yaml(settings, environment, commit))
+    )
+
+
+def kubernetes_yaml(settings: Settings, environment: str, commit: str) -> list[File]:
+    """deployments/APP/kubernetes/ at a commit where it is in the app's repository, else as it is here.
+
+    The files of the folder itself, and of the environment's own folder in it.
+    """
+    place = f"deployments/{settings.app}/kubernetes"
+    found = repository(settings).files(commit, place) if commit else {}
+    here = settings.root / place
+    if not found:
+        found = {str(file.relative_to(here)): file.read_bytes() for file in here.rglob("*") if file.is_file()}
+    wanted = [path for path in sorted(found) if path.endswith((".yaml", ".yml", ".json"))]
+    folders = {path: path.rpartition("/")[0] for path in wanted}
+    return [
+        File(f"{place}/{path}", found[path], folders[path] != "")
+        for path in wanted
+        if folders[path] in ("", environment)
+    ]
 
 
 def image(where: Registry, reference: str) -> Image:

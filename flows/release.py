@@ -38,6 +38,13 @@ def write_notes(settings: Settings, environment: str, state: State, candidate: C
     return cards.release_notes(settings, environment, state, candidate, commits, new, running)
 
 
+@stage("preview", network=True)
+def preview(settings: Settings, target: Target, candidate: Candidate) -> None:
+    """Say what a release would change."""
+    for line in target.preview(stages.image_of(settings, candidate)) or ["nothing would change"]:
+        get_run_logger().info(line)
+
+
 @flow(
     flow_run_name="{app} to {environment}: {candidate}", description="Bring the newest good candidate into production."
 )
@@ -62,6 +69,7 @@ def release(
         cards.name_run(f"{app} to {environment}: {choice.candidate.tag}")
         notes = write_notes(settings, environment, state.value, choice.candidate)
         if dry_run:
+            preview(settings, target, choice.candidate)
             return nothing_to_release(f"dry run: would release {choice.candidate.tag}: {choice.why}")
         if approvals.missing(settings, environment, state.value, choice.candidate):
             newest = choose(settings, environment, state.value, "newest").candidate
@@ -88,6 +96,7 @@ def bring_in(
         stages.roll_back(settings, environment, target, state, failure)
         raise failure from error
     state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
+    stages.finish(target, image)
     get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
     return state.value.history[0]
 

@@ -70,5 +70,6 @@ def rollback(
             stages.roll_back(settings, environment, target, state, failure)
             raise failure from error
         state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
+        stages.finish(target, image)
     get_run_logger().info("%s is back on %s", environment, candidate.tag)
     return state.value.history[0]

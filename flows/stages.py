@@ -16,7 +16,8 @@ from tandem.seams import Target
 from tandem.settings import Settings
 from tandem.targets import transitions
 from tandem.targets.advance import advance
-from tandem.targets.verify import verify_address
+from tandem.targets.soak import soak
+from tandem.targets.verify import failures, verify_address
 
 from . import backends, cards
 
@@ -73,10 +74,26 @@ def verify(settings: Settings, environment: str, target: Target, digest: str | N
     results = verify_address(running.address, settings.toml.verify, extra)
     for result in results:
         get_run_logger().info("%s", result)
-    if wrong := [str(result) for result in results if not result.ok]:
+    if wrong := failures(results):
         raise ReleaseFailed("; ".join(wrong), "candidate", target.log())
+    table = settings.environment(environment).verify
+    if table.soak:
+        get_run_logger().info("asking on for %g s", table.soak)
+        if worse := soak(running.address, (*settings.toml.verify.request, *extra), table.soak):
+            raise ReleaseFailed(worse, "candidate", target.log())
     if restarts := target.running().restarts - running.restarts:
         raise ReleaseFailed(f"it crashed meanwhile, {restarts} times", "candidate", target.log())
+
+
+@stage("tidy up")
+def finish(target: Target, image: Image) -> None:
+    """Remove what the release made unneeded; it is good without that, so trouble here is only said."""
+    log = get_run_logger()
+    try:
+        for progress in target.finish(image):
+            log.info(progress.message)
+    except Exception as trouble:
+        log.warning("not tidied up, the next release does it: %s", trouble)
 
 
 @stage("roll back")

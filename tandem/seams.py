@@ -106,6 +106,12 @@ class Target(Protocol):
         Raises StateChanged where the state is no longer `expected` before the first change, ReleaseFailed.
         """
 
+    def preview(self, image: Image) -> list[str]:
+        """What `roll_out` would change, a line each; nothing is changed. Raises ReleaseFailed where it would fail."""
+
+    def finish(self, image: Image) -> Iterator[Progress]:
+        """Remove what is not needed any more, once the image has verified; idempotent, and never undone."""
+
     def running(self) -> Running:
         """What runs now, as the platform says, and the address that users use."""
 

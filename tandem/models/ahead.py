@@ -1,8 +1,9 @@
 """Several ranges of an object at once, but only while its reader starves: clouds limit each connection.
 
 One stream is the rule. Where the reader waits longer for bytes than it takes to use them, the next ranges are fetched
-side by side, until one connection would be quick enough again. What goes wrong in a range is left to one stream from
-that byte on: it waits and tries again, or says what is the matter.
+side by side, until one connection would be quick enough again, or where together they are hardly quicker than one was:
+a processor or a whole wire is the limit then, and ranges only cost. What goes wrong in a range is left to one stream
+from that byte on: it waits and tries again, or says what is the matter.
 """
 
 from collections import deque
@@ -17,6 +18,8 @@ from tandem.errors import TandemError
 from tandem.models.connections import Cord
 
 MIB = 1 << 20
+GAIN = 1.25  # times as fast as one stream was: what ranges are worth
+CALM = 4  # times as long as before one stream is kept to, after ranges that were refused, or not worth it
 
 
 class Passed(NamedTuple):
@@ -44,7 +47,7 @@ class ReadAhead:
     A place is taken and given back without a lock, since it may be the garbage collector that closes a reader.
     """
 
-    window: int = 16 * MIB  # bytes after which it is decided anew
+    window: int = 16 * MIB  # bytes after which it is decided anew: all that the ranges abreast hold
     length: int = 4 * MIB  # of a range
     abreast: int = 4  # ranges of one object at once
     fast: int = 256 * MIB  # bytes a second from which processors are the limit, and no connection
@@ -66,7 +69,8 @@ class _Reader:
         self.plan, self.source, self.clock = plan, source, clock
         self.position, self.tag, self.size, self.whole = position, tag, 0, False
         self.window, self.places = plan.window, list[int]()
-        self.taken, self.brought, self.used = 0, 0.0, 0.0  # since it was last decided: bytes, seconds
+        self.since, self.taken, self.brought, self.used = 0.0, 0, 0.0, 0.0  # when it was last decided; bytes, seconds
+        self.rate = 0.0  # bytes a second before that
 
     def in_one_stream(self) -> Iterator[bytes]:
         """Until the object ends, or the reader starves and `places` of the room are its own."""
@@ -80,9 +84,7 @@ class _Reader:
                     self.whole = True
                     return
                 self.tag, self.size = passed.tag, passed.size or 0
-                if (
-                    not passed.piece
-                ):  # the beginning of an answer: how long it was waited for is not the connection's rate
+                if not passed.piece:  # an answer begins: how long it was waited for is not the connection's rate
                     self._decide_anew()
                 yield from self._used(passed.piece)
                 if self.taken >= self.window and self._starved() and self.size - self.position > self.plan.length:
@@ -92,8 +94,9 @@ class _Reader:
                     self._give_places()
 
     def side_by_side(self) -> Iterator[bytes]:
-        """Until the object ends, one connection is enough, or a range fails."""
+        """Until the object ends, one connection is enough, ranges gain nothing, or one fails."""
         flying, ahead, starved = deque[_Range](), self.position, True
+        alone, warm = self.rate, False
         pool = ThreadPoolExecutor(self.plan.abreast, "read-ahead")
         try:
             while self.position < self.size:
@@ -106,10 +109,15 @@ class _Reader:
                     yield from self._used(piece)
                 self.brought += flying[0].seconds
                 if not flying.popleft().whole():
-                    self.window *= 2  # a store that refuses them is not asked for ranges all the time
+                    self.window *= CALM
                     break
-                if self.taken >= self.window:
-                    starved = starved and self._starved()
+                if starved and self.taken >= self.plan.window:
+                    starved = self._starved()
+                    if warm and self.rate < GAIN * alone:
+                        starved, self.window = False, self.window * CALM
+                    elif warm:
+                        self.window = self.plan.window
+                    warm = True  # those before opened connections first
                 self._take_places()
             else:
                 self.whole = True
@@ -137,7 +145,9 @@ class _Reader:
         return starved
 
     def _decide_anew(self) -> None:
-        self.taken, self.brought, self.used = 0, 0.0, 0.0
+        now = self.clock()
+        self.rate = self.taken / max(now - self.since, 1e-9)
+        self.since, self.taken, self.brought, self.used = now, 0, 0.0, 0.0
 
     def _take_places(self) -> None:
         with suppress(IndexError):

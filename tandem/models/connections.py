@@ -11,7 +11,7 @@ from threading import Lock
 
 import httpx
 
-PIECE = 256 * 1024  # bytes that are asked of the system at once
+PIECE = 512 * 1024  # bytes that are asked of the system at once
 
 
 class Cord:

@@ -17,7 +17,7 @@ from tandem.models.connections import Connections, Cord
 from tandem.models.patience import wait_for
 from tandem.records import Versioned
 
-PIECE = 256 * 1024
+PIECE = 512 * 1024
 PATIENCE = 30.0  # seconds of waiting in which at least SLOWEST bytes must come
 SLOWEST = 64 * 1024
 CUTS = 5  # times in a row that a read may be cut without SLOWEST bytes of progress
@@ -84,7 +84,7 @@ class Wire:
     ahead: ReadAhead = field(default_factory=ReadAhead)
 
     def read(self, path: str, offset: int = 0, tag: str | None = None) -> Iterator[bytes]:
-        """Objects.read: pieces of 256 KiB or more."""
+        """Objects.read: pieces of 512 KiB or more; less only where an answer ends."""
         return self.ahead.read(Source(partial(self._passing, path), partial(self._part, path)), offset, tag, self.clock)
 
     def document(self, path: str) -> Versioned[bytes | None]:

@@ -143,6 +143,7 @@ class EnvironmentVerify(Table):
     """[environments.NAME.verify]: requests beyond those of [verify], for this environment only."""
 
     request: tuple[Request, ...] = ()
+    soak: Annotated[float, BeforeValidator(_seconds), Field(ge=0)] = 0.0
 
 
 class EnvironmentSettings(Table):
@@ -150,6 +151,10 @@ class EnvironmentSettings(Table):
 
     target: str
     address: str = Field(default="127.0.0.1:8000", description="where process: and docker: listen, host:port")
+    pull_secret: bool = False
+    dns_label: str | None = Field(default=None, pattern=r"^[a-z](?:[a-z0-9-]{1,61}[a-z0-9])$")
+    location: str | None = Field(default=None, pattern=r"^[a-z0-9]+$", description="an Azure region, as westeurope")
+    resolver: str | None = Field(default=None, pattern=r"^[0-9a-f.:\[\]]+$", description="a DNS server, IP or IP:port")
     after: str | None = None
     approval: bool = False
     verify: EnvironmentVerify = EnvironmentVerify()

@@ -114,6 +114,21 @@ class Repository:
                     said.append(f"{path} puts files under Git LFS: they are pointers here, not their content")
         return said
 
+    def files(self, commit: str, folder: str) -> dict[str, bytes]:
+        """The files below a folder at a commit (full id), by their path from it; none where there is no such folder."""
+        if self._resolve(commit) is None:
+            raise SourceError(f"{self}: no commit {commit[:12]} ({self._there_is()})")
+        place = f"{self.prefix}{folder.strip('/')}/"
+        entries = git.answers(self._command("ls-tree", "-r", "-z", "--full-tree", commit, "--", place))
+        found = {}
+        for entry in entries:
+            facts, _, path = entry.decode(errors="surrogateescape").partition("\t")
+            mode, _, blob = facts.split()
+            if mode.startswith("100"):  # no symbolic link, no submodule
+                content = b"\0".join(git.answers(self._command("cat-file", "blob", blob)))
+                found[path.removeprefix(place)] = content
+        return found
+
     @contextlib.contextmanager
     def checked_out(self, commit: Commit) -> Iterator[Source]:
         """The commit's files in a folder of this run alone, without .git; removed afterwards."""

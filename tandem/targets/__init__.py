@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tandem.errors import SettingsError
@@ -11,32 +12,44 @@ if TYPE_CHECKING:  # the holder comes through here, and must start in no time
     from tandem.seams import Target
     from tandem.settings import Settings
     from tandem.targets.docker import Engine
+    from tandem.targets.kubernetes.objects import File
 
 
-def _process(settings: Settings, environment: str, engine: Callable[[], Engine]) -> Target:
+@dataclass(frozen=True)
+class Given:
+    """What a flow hands to a target that needs it: the Docker engine; the app's Kubernetes YAML at a commit."""
+
+    engine: Callable[[], Engine] | None = None
+    files: Callable[[str], Sequence[File]] | None = None
+
+
+def _process(settings: Settings, environment: str, given: Given) -> Target:
     from tandem.targets.process import ProcessTarget
 
     return ProcessTarget.open(settings, environment)
 
 
-def _docker(settings: Settings, environment: str, engine: Callable[[], Engine]) -> Target:
+def _docker(settings: Settings, environment: str, given: Given) -> Target:
     from tandem.targets.docker import DockerTarget
 
-    return DockerTarget.at(settings, environment, engine)
-
-
-TARGETS = {"process": _process, "docker": _docker}
-
-
-def open_target(settings: Settings, environment: str, engine: Callable[[], Engine] | None = None) -> Target:
-    """The target of an app's environment; SettingsError where app.toml names none that is known.
-
-    `engine` opens the Docker engine, for targets that need one.
-    """
-
-    def none() -> Engine:
+    if given.engine is None:
         raise SettingsError(f"environments.{environment}.target: no Docker engine was given")
+    return DockerTarget.at(settings, environment, given.engine)
 
+
+def _kubernetes(settings: Settings, environment: str, given: Given) -> Target:
+    from tandem.targets.kubernetes.connect import connect
+    from tandem.targets.kubernetes.target import KubernetesTarget
+
+    files = given.files or (lambda commit: ())
+    return KubernetesTarget.at(connect(settings.environment(environment).target), settings, environment, files)
+
+
+TARGETS = {"process": _process, "docker": _docker, "kubernetes": _kubernetes}
+
+
+def open_target(settings: Settings, environment: str, given: Given | None = None) -> Target:
+    """The target of an app's environment; SettingsError where app.toml names none that is known."""
     url = settings.environment(environment).target
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in TARGETS:
@@ -44,4 +57,4 @@ def open_target(settings: Settings, environment: str, engine: Callable[[], Engin
         raise SettingsError(
             f"environments.{environment}.target: {url!r} is no target that is known; there are: {known}"
         )
-    return TARGETS[scheme](settings, environment, engine or none)
+    return TARGETS[scheme](settings, environment, given or Given())

@@ -13,7 +13,7 @@ from tandem.targets import bundles, reach
 from tandem.targets.launch import living, tail
 from tandem.targets.program import Program
 from tandem.targets.state import FileState
-from tandem.targets.steering import reachable
+from tandem.targets.steering import moved, url_of
 from tandem.targets.unpack import unpack, unpacked
 from tandem.targets.verify import ask_all, failures, wait_ready
 from tandem.targets.wire import Connection
@@ -62,11 +62,19 @@ class ProcessTarget:
         """Unpack, start aside, see it ready and right, lead users to it, end the old one, see the new one stay."""
         with self.states.held(expected.value):
             pass
-        before = reach.recorded(self.folder)["serving"]
         yield Progress(f"{self.verb} {image.digest}", 0, 4)
         program = self.fetch(image)
         yield from self._bring_in(program, expected, (*self.verify.request, *self.extra), STEADY)
-        self.prune({before, program.digest})
+
+    def preview(self, image: Image) -> list[str]:
+        """Which digest would take which one's place."""
+        serving = reach.recorded(self.folder)["serving"]
+        return [f"{serving or 'nothing'} → {image.digest}"] if serving != image.digest else []
+
+    def finish(self, image: Image) -> Iterator[Progress]:
+        """Remove what neither serves nor is needed to go back to."""
+        self.prune({reach.recorded(self.folder)["serving"], image.digest})
+        yield from ()
 
     def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
         """What ran then runs again, from its bundle; no registry is needed. Raises ReleaseFailed, StateChanged."""
@@ -97,12 +105,12 @@ class ProcessTarget:
             digests = tuple(dict.fromkeys(version["digest"] for version in versions))
             current = status["current"]
             return Running(
-                digests, _url(status["address"]) if versions else None, reach.restarts(current) if current else 0
+                digests, url_of(status["address"]) if versions else None, reach.restarts(current) if current else 0
             )
         record = reach.recorded(self.folder)
         left = [app for app in record["apps"] if living(Path(app["life"]))]
         restarts = max((app["restarts"] for app in left), default=0)
-        return Running(tuple(app["digest"] for app in left), _url(record["address"]) if left else None, restarts)
+        return Running(tuple(app["digest"] for app in left), url_of(record["address"]) if left else None, restarts)
 
     def log(self, lines: int = 50) -> str:
         """The last lines of what serves, or else of what was started last."""
@@ -151,9 +159,9 @@ class ProcessTarget:
     ) -> Iterator[Progress]:
         with reach.holder(self.folder, self.address) as holder:
             status = holder.ask("status")
-            at = _url(status["address"])
-            if moved := _moved(status, self.address):
-                yield Progress(moved, 1, 4)
+            at = url_of(status["address"])
+            if text := moved(status, self.address):
+                yield Progress(text, 1, 4)
             if self._serves_well(status["current"], program.digest, at):
                 yield self._left_alone(holder, program.digest, expected, at)
                 return
@@ -183,7 +191,7 @@ class ProcessTarget:
         if connection := reach.connect(self.folder):
             with connection:
                 status = connection.ask("status")
-                current, at = status["current"], _url(status["address"])
+                current, at = status["current"], url_of(status["address"])
                 if self._serves_well(current, digest, at):
                     return self._left_alone(connection, digest, expected, at)
                 serves = f"{current['digest']} ({current['state']}) is what users reach now" if current else serves
@@ -201,7 +209,7 @@ class ProcessTarget:
         if answer["gap"]:
             yield Progress("the app binds its port by itself: users wait until the new one is ready", 1, 4)
         yield Progress(f"started aside; waiting for GET {self.verify.ready}", 1, 4)
-        place, source = _url(answer["at"]), answer["source"]
+        place, source = url_of(answer["at"]), answer["source"]
         ready = wait_ready(place, self.verify, lambda: _dead(holder.ask("status")["tried"]), source)
         if ready.failure:
             raise ReleaseFailed(ready.failure, "candidate", tail(log))
@@ -231,18 +239,3 @@ def _dead(version: dict[str, Any] | None) -> str | None:
     if version["state"] == "running":
         return None
     return reach.ended(version["exit"])
-
-
-def _url(address: list[Any]) -> str:
-    host = reachable(address[0])
-    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
-
-
-def _moved(status: dict[str, Any], wanted: str) -> str | None:
-    """What to say where the app answers somewhere else than app.toml says."""
-    asked, at = status["asked"], _url(status["address"])
-    if asked != wanted:
-        return f"the app still answers at {at}: 'tandem down' and 'tandem up' bring it to {wanted}"
-    if asked.rpartition(":")[2] in (str(status["address"][1]), "0"):
-        return None
-    return f"{asked} was taken by another program: the app answers at {at}"

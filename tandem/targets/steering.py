@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 SO_ATTACH_REUSEPORT_CBPF = 51
 LOAD_SOURCE = (0x20, 0, 0, 0x100000000 - 0x100000 + 12)  # ld [SKF_NET_OFF + 12]: the IPv4 header's source address
@@ -169,3 +170,19 @@ def _attach(to: socket.socket, content: bytes) -> None:
     instructions = array.array("B", content)
     fprog = struct.pack("@HP", len(content) // 8, instructions.buffer_info()[0])
     to.setsockopt(socket.SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, fprog)
+
+
+def url_of(address: list[Any]) -> str:
+    """The URL of a holder's address, [host, port]."""
+    host = reachable(address[0])
+    return f"http://[{host}]:{address[1]}" if ":" in host else f"http://{host}:{address[1]}"
+
+
+def moved(status: dict[str, Any], wanted: str) -> str | None:
+    """What to say where the app answers somewhere else than app.toml says."""
+    asked, at = status["asked"], url_of(status["address"])
+    if asked != wanted:
+        return f"the app still answers at {at}: 'tandem down' and 'tandem up' bring it to {wanted}"
+    if asked.rpartition(":")[2] in (str(status["address"][1]), "0"):
+        return None
+    return f"{asked} was taken by another program: the app answers at {at}"

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tandem.errors import Fault, ReleaseFailed
 from tandem.targets.kubernetes import owners
-from tandem.targets.kubernetes.cluster import Cluster, Json, Ref
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import Json, Ref, Wanted
 from tandem.targets.kubernetes.prepare import LABEL, template
 from tandem.targets.kubernetes.refusal import ApiRefused
-from tandem.targets.kubernetes.yaml_files import Wanted
 
 AT_ONCE = 8  # requests
 INVALID = (400, 422, 500)  # the object itself is wrong: a 500 is how an unknown field comes back

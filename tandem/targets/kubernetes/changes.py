@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tandem.targets.kubernetes.cluster import Json, ref_of
+from tandem.targets.kubernetes.objects import Json, ref_of
 from tandem.targets.kubernetes.owners import VOLATILE
 
 

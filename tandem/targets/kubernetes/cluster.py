@@ -6,7 +6,6 @@ Paths, server-side apply, list and watch: https://kubernetes.io/docs/reference/u
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -17,30 +16,13 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
 from tandem.errors import Unreachable
+from tandem.targets.kubernetes.objects import Json, Ref, ref_of
 from tandem.targets.kubernetes.refusal import ApiRefused, refused
 
-Json = dict[str, Any]
 MANAGER = "tandem"  # of the fields that server-side apply sets
 AWAY = (429, 500, 502, 503, 504)
 PATIENCE = 90.0  # seconds; an API server that is told to end says nothing for 60
 ONE_TRY = 15.0  # seconds
-
-
-@dataclass(frozen=True, order=True)
-class Ref:
-    """An object by its API version ("apps/v1"), kind and name, in the namespace of its cluster."""
-
-    api_version: str
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.name}"
-
-
-def ref_of(body: Mapping[str, Any]) -> Ref:
-    """The reference of an object."""
-    return Ref(body["apiVersion"], body["kind"], body["metadata"]["name"])
 
 
 class Cluster:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.errors import Fault
-from tandem.targets.kubernetes.cluster import Json
+from tandem.targets.kubernetes.objects import Json
 
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 NO_START = ("CreateContainerError", "RunContainerError", "StartError", "PostStartHookError")

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self
 
 from tandem.errors import TandemError
-from tandem.targets.kubernetes.cluster import Cluster, Json
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import Json
 
 SILENCE = 10  # seconds a watch may last: a dying API server leaves it silent for 60
 PAUSE = 0.5  # seconds after a list or a watch that failed

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tandem.errors import ReleaseFailed, StateChanged
 from tandem.targets.kubernetes import diagnose
-from tandem.targets.kubernetes.cluster import Json
 from tandem.targets.kubernetes.diagnose import Finding
+from tandem.targets.kubernetes.objects import Json
 from tandem.targets.kubernetes.owners import COUNTED, content, managers
 from tandem.targets.kubernetes.prepare import RELEASE
 

@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tandem.targets.kubernetes.cluster import MANAGER, Json
+from tandem.targets.kubernetes.cluster import MANAGER
+from tandem.targets.kubernetes.objects import Json
 
 GITOPS = {
     "argocd-controller": "Argo CD",

@@ -7,8 +7,7 @@ from typing import Any
 
 from tandem.errors import ReleaseFailed
 from tandem.records import Image
-from tandem.targets.kubernetes.cluster import Json
-from tandem.targets.kubernetes.yaml_files import Wanted
+from tandem.targets.kubernetes.objects import Json, Wanted
 
 LABEL = "tandem.dev/environment"  # on every object and pod: app.environment
 RELEASE = "tandem.dev/release"

@@ -6,10 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from tandem.errors import ReleaseFailed, Unreachable
 from tandem.records import Progress
 from tandem.targets.kubernetes import diagnose
-from tandem.targets.kubernetes.cluster import Cluster, Json
+from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.diagnose import Finding
 from tandem.targets.kubernetes.follow import Follow
 from tandem.targets.kubernetes.look import Seen, look
+from tandem.targets.kubernetes.objects import Json
 from tandem.targets.kubernetes.prepare import LABEL
 
 SETTLE = 3.0  # seconds until the last kube-proxy has forgotten a pod that ends (measured: 1.0 to 3)

@@ -1,11 +1,14 @@
 """What runs in an environment's namespace, and the address that users use."""
 
+import socket
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from tandem.records import Running
-from tandem.targets.kubernetes.cluster import Cluster, Json
+from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.look import is_ready, restart_counts
+from tandem.targets.kubernetes.objects import Json
 from tandem.targets.kubernetes.prepare import LABEL
 from tandem.targets.kubernetes.refusal import ApiRefused
 
@@ -35,6 +38,16 @@ def address(cluster: Cluster, label: str) -> tuple[str | None, str]:
                 return (_of_ingress if kind == "Ingress" else _of_service)(body, given[0]), ""
             waiting = waiting or f"{kind}/{body['metadata']['name']}"
     return None, waiting
+
+
+def answers(url: str) -> bool:
+    """Whether somebody takes connections there: a load balancer's first ones come a moment after its address."""
+    place = urlsplit(url)
+    try:
+        with socket.create_connection((str(place.hostname), place.port or (443 if place.scheme == "https" else 80)), 2):
+            return True
+    except OSError:
+        return False
 
 
 def log(cluster: Cluster, label: str, place: str, lines: int) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 from tandem.errors import ReleaseFailed, StateChanged, TandemError
 from tandem.records import State, Versioned
-from tandem.targets.kubernetes.cluster import Cluster, Json, Ref
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import Json, Ref
 from tandem.targets.kubernetes.prepare import LABEL
 from tandem.targets.kubernetes.refusal import ApiRefused
 from tandem.targets.state import decode, encode, standing

@@ -1,22 +1,26 @@
 """`kubernetes://CONTEXT/NAMESPACE`: the app's own YAML, rolled out with nothing lost, and taken back as it was."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Self
 
 from tandem.errors import ReleaseFailed
 from tandem.image_config import config_of
 from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
+from tandem.settings import Settings
 from tandem.targets.kubernetes import undo
 from tandem.targets.kubernetes.ask_first import AT_ONCE, ask_first, explained
 from tandem.targets.kubernetes.changes import changes
-from tandem.targets.kubernetes.cluster import Cluster, Json, Ref, ref_of
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import File, Json, Ref, Wanted, ref_of
 from tandem.targets.kubernetes.prepare import Marks, marks, prepare
 from tandem.targets.kubernetes.refusal import ApiRefused
 from tandem.targets.kubernetes.rollout import told, wait
-from tandem.targets.kubernetes.running import address, log, running
+from tandem.targets.kubernetes.running import address, answers, log, running
 from tandem.targets.kubernetes.state import ConfigMapState
-from tandem.targets.kubernetes.yaml_files import File, Wanted, read
+from tandem.targets.kubernetes.yaml_files import read
 
 Files = Callable[[str], Sequence[File]]
 ADDRESS = 300.0  # seconds a cloud may take for a load balancer's address
@@ -29,6 +33,12 @@ class KubernetesTarget:
         self.cluster, self.app, self.environment, self.place, self.files = cluster, app, environment, place, files
         self.label = f"{app}.{environment}"
         self.states = ConfigMapState(cluster, app, environment)
+
+    @classmethod
+    def at(cls, cluster: Cluster, settings: Settings, environment: str, files: Files) -> Self:
+        """The target of an environment in this cluster."""
+        place = re.sub(r"^(acr:)?(https?://)?", "", settings.toml.image.registry)
+        return cls(cluster, settings.app, environment, place, files)
 
     def state(self) -> Versioned[State]:
         """What the ConfigMap holds."""
@@ -146,15 +156,16 @@ class KubernetesTarget:
         until, said = time.monotonic() + ADDRESS, False
         while True:
             found, waiting = address(self.cluster, self.label)
-            if found or not waiting:
+            if not waiting and (found is None or answers(found)):
                 yield Progress(f"users reach it at {found or 'no address outside the cluster'}", 1, 1)
                 return
             if not said:
-                yield Progress(f"waiting for the address of {waiting}")
+                yield Progress(f"waiting for {found or f'the address of {waiting}'}")
                 said = True
             if time.monotonic() > until:
-                raise ReleaseFailed(f"{waiting} was given no address within {ADDRESS:.0f} s", "environment")
-            time.sleep(0.5)
+                what = f"nothing answers at {found}" if found else f"{waiting} was given no address"
+                raise ReleaseFailed(f"{what} after {ADDRESS:.0f} s", "environment")
+            time.sleep(0.1)
 
     def _gone(self, refs: Sequence[Ref]) -> Iterator[Progress]:
         """Until what came with the release is gone, and its pods take no requests."""

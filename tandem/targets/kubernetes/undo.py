@@ -6,7 +6,8 @@ from typing import Any
 
 from tandem.records import Snapshot
 from tandem.targets.kubernetes import owners
-from tandem.targets.kubernetes.cluster import Cluster, Json, Ref, ref_of
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import Json, Ref, ref_of
 from tandem.targets.kubernetes.prepare import LABEL, RELEASE, TEMPLATED
 from tandem.targets.kubernetes.refusal import ApiRefused
 

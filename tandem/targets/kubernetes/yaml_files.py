@@ -1,35 +1,12 @@
 """The app's own plain Kubernetes YAML, read as kubectl reads it; every error names file and document."""
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import yaml
 
 from tandem.errors import ReleaseFailed
-from tandem.targets.kubernetes.cluster import Json, Ref, ref_of
-
-
-@dataclass(frozen=True)
-class File:
-    """A file of the app's folder, by its path in the repository; `overlay` where it is one environment's own."""
-
-    path: str
-    content: bytes
-    overlay: bool = False
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """An object as a file asks for it; `where` names the file and the document in it."""
-
-    where: str
-    body: Json
-
-    @property
-    def ref(self) -> Ref:
-        """Its reference."""
-        return ref_of(self.body)
+from tandem.targets.kubernetes.objects import File, Json, Ref, Wanted
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types

@@ -26,12 +26,17 @@ from tandem.seams import Target
 from tandem.settings import Request, VerifySettings
 from tandem.targets.contained import ENVIRONMENT
 from tandem.targets.docker import DockerTarget
+from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.target import KubernetesTarget
 from tandem.targets.process import ProcessTarget
 from tandem.templates import resolve
 from tests.contracts.registries.conftest import repository
 from tests.docker_engine import BaseImage, base_image, engine, engine_registry
+from tests.kubernetes_app import app_files
+from tests.kubernetes_cluster import Cluster as RealCluster
+from tests.kubernetes_cluster import cluster, cluster_registry, namespace
 
-__all__ = ["base_image", "engine", "engine_registry", "repository"]
+__all__ = ["base_image", "cluster", "cluster_registry", "engine", "engine_registry", "namespace", "repository"]
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 APP = Path(__file__).with_name("app.py").read_bytes()
@@ -39,7 +44,7 @@ TAG = f"cpython-{sys.version_info[0]}.{sys.version_info[1]}-{sys.platform}-{plat
 Make = Callable[..., Image]
 
 
-@pytest.fixture(params=["process", "docker"])
+@pytest.fixture(params=["process", "docker", "kubernetes"])
 def kind(request: pytest.FixtureRequest) -> str:
     """Which target is under test."""
     return str(request.param)
@@ -48,7 +53,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def make_image(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """make_image("one", how="crash", command=…): an image whose app says that it is version "one"."""
-    found: BaseImage | None = request.getfixturevalue("base_image") if kind == "docker" else None
+    found: BaseImage | None = request.getfixturevalue("base_image") if kind != "process" else None
     where = f"{found.name.partition('/')[0]}/{request.getfixturevalue('repository')}" if found else "oci:registry"
     registry = open_registry(where, tmp_path)
 
@@ -138,6 +143,14 @@ def docker(
     client = DockerClient(base_url=engine)
     assert client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={target.folder}"}) == []
     client.close()
+
+
+@pytest.fixture
+def kubernetes(cluster: RealCluster, cluster_registry: str, namespace: str, repository: str) -> KubernetesTarget:
+    """`kubernetes://` in a namespace of its own."""
+    place = f"{cluster_registry}/{repository}"
+    there = Cluster(cluster.api(), namespace, cluster.context)
+    return KubernetesTarget(there, "digits", "local", place, lambda commit: app_files())
 
 
 @pytest.fixture

@@ -47,8 +47,7 @@ def test_bringing_in_what_runs_already_leaves_it_running(
     ("how", "reason"),
     [
         ("crash", r"ended \(exit code 1\)"),
-        ("never-ready", r"did not answer 200 within .* \(last: status 503"),
-        ("wrong", r"GET /version: expected .* in the body, got .*wrong"),
+        ("never-ready", r"did not answer 200 within .* \(last: status 503|not ready within .*statuscode: 503"),
     ],
 )
 def test_a_bad_image_is_the_candidates_fault_and_no_user_meets_it(
@@ -65,10 +64,24 @@ def test_a_bad_image_is_the_candidates_fault_and_no_user_meets_it(
     assert answer() == before
 
 
+@pytest.mark.parametrize("kind", ["process", "docker"], indirect=True)
+def test_an_app_that_answers_wrongly_is_found_before_a_user_meets_it(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    bring_in(make_image("v1"))
+    before = answer()
+    with pytest.raises(ReleaseFailed, match=r"GET /version: expected .* in the body, got .*wrong") as failed:
+        bring_in(make_image("v2", "wrong"))
+    assert failed.value.fault == "candidate"
+    assert answer() == before
+
+
 def test_a_command_that_is_no_program_is_the_candidates_fault(
     make_image: Callable[..., Image], bring_in: BringIn
 ) -> None:
-    with pytest.raises(ReleaseFailed, match=r"'pyhton' could not be started: No such file|exit code 127") as failed:
+    with pytest.raises(
+        ReleaseFailed, match=r"'pyhton' could not be started: No such file|exit code 127|not found in"
+    ) as failed:
         bring_in(make_image("v1", command=("pyhton", "app.py", "{listen}")))
     assert failed.value.fault == "candidate"
 
@@ -81,7 +94,7 @@ def test_an_image_that_the_registry_lost_is_the_environments_fault(
         shutil.rmtree(blobs)
     else:
         image.registry.delete(image.digest)
-    with pytest.raises(ReleaseFailed, match="could not be fetched") as failed:
+    with pytest.raises(ReleaseFailed, match=r"could not be fetched|is not in the registry") as failed:
         bring_in(image)
     assert failed.value.fault == "environment"
 
@@ -102,6 +115,7 @@ def test_a_release_that_lost_the_state_changes_nothing(
     assert answer()["version"] == "v1"
 
 
+@pytest.mark.parametrize("kind", ["process", "docker"], indirect=True)
 def test_a_release_that_loses_the_state_while_it_starts_never_reaches_users(
     target: Target,
     make_image: Callable[..., Image],
