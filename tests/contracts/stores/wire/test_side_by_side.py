@@ -103,6 +103,15 @@ def test_a_reader_that_no_longer_starves_goes_back_to_one_stream(objects, proxy,
 
 
 @one_cloud
+def test_ranges_that_are_together_no_quicker_than_one_stream_was_are_given_up(objects, proxy, rule):
+    whole = planned(objects, replace(PLAN, window=2 * MIB))
+    proxy.rules += [rule(range=PART, times=99, rate=RATE / 2), rule(times=99, rate=2 * RATE)]
+    assert b"".join(whole.read("w")) == WEIGHTS
+    assert ranges(proxy)[-1].endswith("-"), "a processor or a whole wire is the limit, as in a store that is at its own"
+    assert 4 < len(ranges(proxy)) <= 2 + 6 * MIB // PLAN.length
+
+
+@one_cloud
 @pytest.mark.parametrize(
     "said", [{"Accept-Ranges": "bytes"}, {"ETag": '"1"'}, {"ETag": 'W/"1"', "Accept-Ranges": "bytes"}]
 )
@@ -137,7 +146,7 @@ def test_a_store_that_gives_no_ranges_is_read_in_one_stream_and_seldom_asked_aga
     refused = rule(range=PART, times=99, status=status, headers=says, body=body)
     proxy.rules += [refused, rule(times=99, rate=4 * RATE)]
     assert b"".join(objects.read("w")) == WEIGHTS
-    assert len([asked for asked in ranges(proxy) if asked.endswith("-")]) == 3  # after 1, 2 and 4 MiB more
+    assert len([asked for asked in ranges(proxy) if asked.endswith("-")]) == 2  # after 1 and 4 MiB more
 
 
 @one_cloud
