@@ -125,6 +125,18 @@ def unblock(app: str, environment: str, what: str, why: str, by: str) -> str:
     return "; ".join(describe(each) for each in lifted) + f" — lifted by {by}: {why}"
 
 
+def adopt(app: str, environment: str) -> list[str]:
+    """Take over the Kubernetes objects that others made and the app's YAML names; what was taken over, a line each."""
+    settings = Settings.load(app)
+    target = backends.target(settings, environment)
+    take = getattr(target, "adopt", None)
+    if take is None:
+        url = settings.environment(environment).target
+        raise Refused(f"{environment}'s target is {url}: there is nothing that others made; only kubernetes: and aks:")
+    commit = backends.repository(settings).newest().id
+    return list(take(commit))
+
+
 def _names(block: Block, what: str) -> bool:
     """Whether a person who writes `what` (a commit's, model's or candidate's beginning) means this block."""
     commit, _, rest = what.partition("-")

@@ -26,6 +26,7 @@ for command in (
     line.rollback,
     marks.block,
     marks.unblock,
+    marks.adopt,
     looking.status,
     looking.candidates,
     line.prune,

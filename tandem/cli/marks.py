@@ -1,4 +1,4 @@
-"""The commands that mark what must not come again: block, unblock."""
+"""The commands that mark what may come: block, unblock; and what is Tandem's: adopt."""
 
 import typer
 
@@ -24,3 +24,14 @@ def unblock(app: App, environment: Environment, what: What, why: Why) -> None:
     """
     ops = operations(known(app, environment).root)
     typer.echo(f"{environment}: unblocked {ops.unblock(app, environment, what, why, person())}")
+
+
+def adopt(app: App, environment: Environment) -> None:
+    """Take over, once, the Kubernetes objects that kubectl or Helm made: from then on releases apply them.
+
+    Only those that the app's YAML names at the newest commit; nothing that runs is changed by it.
+
+    Example: tandem adopt digits staging
+    """
+    taken = operations(known(app, environment).root).adopt(app, environment)
+    typer.echo("\n".join(f"{environment}: {line}" for line in taken) or f"{environment}: nothing to take over")
