@@ -15,6 +15,7 @@ from threading import Event
 
 from tandem.documents import canonical
 from tandem.image_config import ImageConfig, config_bytes, config_of
+from tandem.images.early import AHEAD, early
 from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
 from tandem.images.passing import Passing
 from tandem.manifests import CONFIG, as_oci, blob_of
@@ -59,8 +60,9 @@ def carry_layers(model: Model, path: str, registry: Registry, remembered: Mappin
     hold, Unreachable, RegistryError; whatever is on its way then stops, and no image refers to it.
     """
     stopped = Event()
-    loads = [_Load(model, path, files, stopped) for files in packed(model.files)]
-    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(loads)) or 1, "carry") as pool:
+    fetching = ThreadPoolExecutor(SIDE_BY_SIDE * AHEAD, "early")  # its threads begin when there is something to fetch
+    loads = [_Load(model, path, early(files, fetching), stopped) for files in packed(model.files)]
+    with fetching, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(loads)) or 1, "carry") as pool:
         layers = [pool.submit(load.bring, registry, remembered.get(load.key)) for load in loads]
         try:
             wait(layers, return_when=FIRST_EXCEPTION)
@@ -69,6 +71,7 @@ def carry_layers(model: Model, path: str, registry: Registry, remembered: Mappin
         finally:
             stopped.set()
             pool.shutdown(cancel_futures=True)
+            fetching.shutdown(cancel_futures=True)
     travelled = [load.travelled for load in loads]
     return ModelLayers(
         model,
@@ -139,7 +142,7 @@ def packed(files: Sequence[Blob]) -> list[tuple[Blob, ...]]:
 class _Load:
     """One layer on its way, and what was seen of its files meanwhile."""
 
-    def __init__(self, model: Model, path: str, files: tuple[Blob, ...], stopped: Event) -> None:
+    def __init__(self, model: Model, path: str, files: Sequence[Blob], stopped: Event) -> None:
         name, below = f"model {model.name} {model.version[:12]}", path.strip("/")
         self.files = [Passing(file, name, stopped) for file in files]
         self.travelled = False
