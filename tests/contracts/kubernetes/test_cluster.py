@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import httpx
 import pytest
 
 from tests.docker_engine import BaseImage
-from tests.kubernetes_cluster import Cluster
+from tests.kubernetes_cluster import UP, Cluster
 
 SERVE = """
 import http.server, socket
@@ -64,3 +65,11 @@ def test_an_api_server_that_was_killed_is_back_and_the_app_answered_meanwhile(cl
     with cluster.without("kube-apiserver", signal.SIGKILL):
         assert answer(address, "localhost") == "127.0.0.1"
     assert "node-1" in cluster.kubectl("get", "nodes")
+
+
+def test_up_on_a_cluster_that_runs_touches_nothing(cluster: Cluster) -> None:
+    if not cluster.folder:
+        pytest.skip("tests/cluster is not used: unset KUBECONFIG")
+    before = {file: file.stat().st_mtime_ns for file in cluster.folder.iterdir() if file.is_file()}
+    assert subprocess.run([UP], stdout=subprocess.DEVNULL).returncode == 0
+    assert {file: file.stat().st_mtime_ns for file in before} == before  # kube-proxy ends when its file is touched
