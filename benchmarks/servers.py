@@ -27,9 +27,9 @@ class Server:
     pid: int
 
     def cpu(self) -> float:
-        """Seconds of CPU that it has used so far (proc(5), stat: utime and stime)."""
+        """Seconds of CPU that it and its ended children have used so far (proc(5), stat: utime to cstime)."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -72,6 +72,33 @@ def front(folder: Path, back: str, delay: float, rate: float = math.inf) -> Iter
     argv = [sys.executable, HERE / "front.py", str(port), back, str(delay), folder / "seen", str(rate)]
     with running(argv, folder, port) as server:
         yield server
+
+
+@contextmanager
+def containerd(folder: Path) -> Iterator[Server]:
+    """A containerd with nothing in it; its address is a socket's path, so `folder`'s should be short."""
+    folder = made(folder)
+    log, config, listening = folder / "log", folder / "config.toml", folder / "s"
+    config.write_text(f"""version = 2
+root = "{folder}/root"
+state = "{folder}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+grpc.address = "{listening}"
+ttrpc.address = "{listening}.ttrpc"
+""")
+    with log.open("wb") as written:
+        process = subprocess.Popen(["containerd", "--config", config], stdout=written, stderr=written)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while subprocess.run(["ctr", "--address", listening, "version"], capture_output=True, check=False).returncode:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"containerd does not answer: {log.read_text()[-1000:]}")
+            time.sleep(0.05)
+        yield Server(str(listening), process.pid)
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(folder)
 
 
 @contextmanager
