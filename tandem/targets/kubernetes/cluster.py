@@ -17,22 +17,26 @@ from urllib3.exceptions import HTTPError
 
 from tandem.errors import Unreachable
 from tandem.targets.kubernetes.objects import Json, Ref, ref_of
-from tandem.targets.kubernetes.refusal import ApiRefused, refused
+from tandem.targets.kubernetes.refusal import AS_USUAL, ApiRefused, Remedy, refused
 
 MANAGER = "tandem"  # of the fields that server-side apply sets
 AWAY = (429, 500, 502, 503, 504)
 PATIENCE = 90.0  # seconds; an API server that is told to end says nothing for 60
 ONE_TRY = 15.0  # seconds
+RENEWAL = 3.0  # seconds that a renewed token may be refused: it ended on its way, or who vouches for it is away
 
 
 class Cluster:
     """Every method raises Unreachable when `patience` seconds are over, ApiRefused where the server says no.
 
-    `name` is how people call it.
+    `name` is how people call it; `remedy`, what its refusals say to do.
     """
 
-    def __init__(self, client: ApiClient, namespace: str, name: str, patience: float = PATIENCE) -> None:
-        self.client, self.namespace, self.name, self.patience = client, namespace, name, patience
+    def __init__(
+        self, client: ApiClient, namespace: str, name: str, patience: float = PATIENCE, remedy: Remedy = AS_USUAL
+    ) -> None:
+        self.client, self.namespace, self.name, self.patience, self.remedy = client, namespace, name, patience, remedy
+        self.renews = client.configuration.refresh_api_key_hook is not None
         client.configuration.retries = False
 
     def __str__(self) -> str:
@@ -151,12 +155,15 @@ class Cluster:
         return self._resources[api_version]
 
     def _ask(self, method: str, path: str, query: Mapping[str, str], body: object, content: str) -> HTTPResponse:
-        until, pause = time.monotonic() + self.patience, 0.1
+        began, pause = time.monotonic(), 0.1
         while True:
             try:
                 return self._once(method, path, query, body, content, ONE_TRY)
             except Unreachable:
-                if time.monotonic() + pause > until:
+                if time.monotonic() + pause > began + self.patience:
+                    raise
+            except ApiRefused as error:
+                if error.status != 401 or not self.renews or time.monotonic() + pause > began + RENEWAL:
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 3.0)
@@ -187,7 +194,7 @@ class Cluster:
         if response.status in AWAY and not _final(answer):
             raise Unreachable(f"the API server of {self.name} answered {response.status}: {answer[:300]!r}")
         if response.status >= 400:
-            raise refused(self.name, response.status, answer)
+            raise refused(self.name, response.status, answer, self.remedy)
         return response
 
 

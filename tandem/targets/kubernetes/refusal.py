@@ -15,7 +15,7 @@ class Cause:
 
 
 class ApiRefused(TandemError):
-    """The API server said no: its HTTP status, its message, and the fields it names."""
+    """An API server, or Azure's before it, said no: its HTTP status, its message, and the fields it names."""
 
     def __init__(self, status: int, message: str, causes: tuple[Cause, ...] = ()) -> None:
         super().__init__(message)
@@ -32,7 +32,18 @@ class ApiRefused(TandemError):
         return self.status == 409
 
 
-def refused(cluster: str, status: int, content: bytes) -> ApiRefused:
+@dataclass(frozen=True)
+class Remedy:
+    """What to do where a cluster does not know who is asking, and where it does not let them."""
+
+    unknown: str = "its credentials ended or are another cluster's; log in again"
+    forbidden: str = "the Role in docs/kubernetes-role.yaml grants it"
+
+
+AS_USUAL = Remedy()
+
+
+def refused(cluster: str, status: int, content: bytes, remedy: Remedy) -> ApiRefused:
     """The error of an answer's status and body."""
     try:
         document = json.loads(content)
@@ -41,7 +52,7 @@ def refused(cluster: str, status: int, content: bytes) -> ApiRefused:
         message, details = content[:300].decode(errors="replace"), {}
     causes = tuple(Cause(each.get("field", ""), each.get("message", "")) for each in details.get("causes") or ())
     if status == 401:
-        message = f"{cluster} does not know who is asking: its credentials ended or are another cluster's; log in again"
+        message = f"{cluster} does not know who is asking: {remedy.unknown}"
     elif status == 403 and "cannot" in message:
-        message = f"{message}: the Role in docs/kubernetes.md grants it"
+        message = f"{message}: {remedy.forbidden}"
     return ApiRefused(status, message, causes)
