@@ -1,9 +1,9 @@
 """`kubernetes://CONTEXT/NAMESPACE`: the app's own YAML, rolled out with nothing lost, and taken back as it was."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Self
 
 from tandem.errors import ReleaseFailed
@@ -20,6 +20,7 @@ from tandem.targets.kubernetes.refusal import ApiRefused
 from tandem.targets.kubernetes.rollout import told, wait
 from tandem.targets.kubernetes.running import address, answers, log, running
 from tandem.targets.kubernetes.state import ConfigMapState
+from tandem.targets.kubernetes.wishes import NOTHING, Wishes, pulled_from
 from tandem.targets.kubernetes.yaml_files import read
 
 Files = Callable[[str], Sequence[File]]
@@ -29,16 +30,17 @@ ADDRESS = 300.0  # seconds a cloud may take for a load balancer's address
 class KubernetesTarget:
     """See Target in tandem/seams.py. `files` gives the app's YAML at a commit; `place`, the registry as pods say it."""
 
-    def __init__(self, cluster: Cluster, app: str, environment: str, place: str, files: Files) -> None:
+    def __init__(
+        self, cluster: Cluster, app: str, environment: str, place: str, files: Files, wishes: Wishes = NOTHING
+    ) -> None:
         self.cluster, self.app, self.environment, self.place, self.files = cluster, app, environment, place, files
         self.label = f"{app}.{environment}"
-        self.states = ConfigMapState(cluster, app, environment)
+        self.states, self.wishes = ConfigMapState(cluster, app, environment), wishes
 
     @classmethod
-    def at(cls, cluster: Cluster, settings: Settings, environment: str, files: Files) -> Self:
+    def at(cls, cluster: Cluster, settings: Settings, environment: str, files: Files, wishes: Wishes = NOTHING) -> Self:
         """The target of an environment in this cluster."""
-        place = re.sub(r"^(acr:)?(https?://)?", "", settings.toml.image.registry)
-        return cls(cluster, settings.app, environment, place, files)
+        return cls(cluster, settings.app, environment, pulled_from(settings), files, wishes)
 
     def state(self) -> Versioned[State]:
         """What the ConfigMap holds."""
@@ -72,10 +74,14 @@ class KubernetesTarget:
         self.states.note((each.ref.api_version, each.ref.kind) for each in wanted)
         events = told(self.cluster)
         self.states.held(expected.value)
+        if secret := self.wishes.pull_secret:
+            secret.write(self.cluster, self.label)
         applied = [self._apply(each, body) for each, body in zip(wanted, live, strict=True)]
         yield Progress(f"{len(applied)} objects applied; waiting for the pods")
         yield from wait(self.cluster, self.label, _deployments(applied), events)
         yield from self._reached()
+        if self.wishes.dns:
+            yield from self.wishes.dns.wait(self.cluster, self.label)
 
     def finish(self, image: Image) -> Iterator[Progress]:
         """Delete what the app's YAML had once and has no more; nothing that another made."""
@@ -102,6 +108,8 @@ class KubernetesTarget:
         except ReleaseFailed as failure:
             raise ReleaseFailed(f"bringing back what ran: {failure.reason}", "environment", failure.log) from failure
         yield from self._gone(gone)
+        if self.wishes.pull_secret and not snapshot.content:
+            self.wishes.pull_secret.remove(self.cluster, self.label)
 
     def running(self) -> Running:
         """What the ready pods run, as the container runtime says, and the load balancer's or Ingress' address."""
@@ -120,7 +128,12 @@ class KubernetesTarget:
                 "integrate with that, and release again",
                 "environment",
             )
-        given: Marks = marks(image, self.app, self.environment, release, self.place)
+        secret, dns = self.wishes.pull_secret, self.wishes.dns
+        given: Marks = replace(
+            marks(image, self.app, self.environment, release, self.place),
+            pull_secret=secret.ref.name if secret else None,
+            dns_label=dns.label if dns else None,
+        )
         commit = image.manifest.annotations.get("org.opencontainers.image.revision", "")
         return prepare(read(self.files(commit), self.cluster.namespace), given)
 
