@@ -101,9 +101,16 @@ def target(settings: Settings, environment: str) -> Target:
 
         return Pulling(settings)
 
-    return open_target(
-        settings, environment, Given(engine, lambda commit: kubernetes_yaml(settings, environment, commit))
-    )
+    credentials = settings.toml.image.credentials
+
+    def login() -> tuple[str, str] | None:
+        found = account(credentials)
+        return (found.user, found.secret) if found else None
+
+    def files(commit: str) -> list[File]:
+        return kubernetes_yaml(settings, environment, commit)
+
+    return open_target(settings, environment, Given(engine, files, login if credentials else None))
 
 
 def kubernetes_yaml(settings: Settings, environment: str, commit: str) -> list[File]:

@@ -17,10 +17,14 @@ if TYPE_CHECKING:  # the holder comes through here, and must start in no time
 
 @dataclass(frozen=True)
 class Given:
-    """What a flow hands to a target that needs it: the Docker engine; the app's Kubernetes YAML at a commit."""
+    """What a flow hands to a target that needs it.
+
+    The Docker engine; the app's Kubernetes YAML at a commit; the registry's user and password, where app.toml has them.
+    """
 
     engine: Callable[[], Engine] | None = None
     files: Callable[[str], Sequence[File]] | None = None
+    account: Callable[[], tuple[str, str] | None] | None = None
 
 
 def _process(settings: Settings, environment: str, given: Given) -> Target:
@@ -40,12 +44,23 @@ def _docker(settings: Settings, environment: str, given: Given) -> Target:
 def _kubernetes(settings: Settings, environment: str, given: Given) -> Target:
     from tandem.targets.kubernetes.connect import connect
     from tandem.targets.kubernetes.target import KubernetesTarget
+    from tandem.targets.kubernetes.wishes import wishes
 
-    files = given.files or (lambda commit: ())
-    return KubernetesTarget.at(connect(settings.environment(environment).target), settings, environment, files)
+    files, wish = given.files or (lambda commit: ()), wishes(settings, environment, given.account)
+    return KubernetesTarget.at(connect(settings.environment(environment).target), settings, environment, files, wish)
 
 
-TARGETS = {"process": _process, "docker": _docker, "kubernetes": _kubernetes}
+def _aks(settings: Settings, environment: str, given: Given) -> Target:
+    from tandem.targets.kubernetes.aks import open_aks
+    from tandem.targets.kubernetes.target import KubernetesTarget
+    from tandem.targets.kubernetes.wishes import wishes
+
+    aks, files = open_aks(settings.environment(environment).target), given.files or (lambda commit: ())
+    wish = wishes(settings, environment, given.account, aks.names, aks.location)
+    return KubernetesTarget.at(aks.connect(), settings, environment, files, wish)
+
+
+TARGETS = {"process": _process, "docker": _docker, "kubernetes": _kubernetes, "aks": _aks}
 
 
 def open_target(settings: Settings, environment: str, given: Given | None = None) -> Target:

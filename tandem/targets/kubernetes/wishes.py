@@ -33,9 +33,10 @@ def wishes(
     names: str = "cloudapp.azure.com",
     location: Callable[[], str] | None = None,
 ) -> Wishes:
-    """What [environments.NAME] asks for. `account` is the registry's; `names`, what the cloud's load balancers' names end with.
+    """What [environments.NAME] asks for. `account` is the registry's.
 
-    `location` asks Azure for the cluster's, where app.toml does not say it. Raises SettingsError.
+    `names` is what the names of the cloud's load balancers end with; `location` asks Azure for the cluster's, where
+    app.toml does not say it. Raises SettingsError.
     """
     wish, key = settings.environment(environment), f"environments.{environment}"
     secret = label = None
