@@ -35,6 +35,7 @@ from tests.docker_engine import BaseImage, base_image, engine, engine_registry
 from tests.kubernetes_app import app_files
 from tests.kubernetes_cluster import Cluster as RealCluster
 from tests.kubernetes_cluster import cluster, cluster_registry, namespace
+from tests.kubernetes_role import role_client
 
 __all__ = ["base_image", "cluster", "cluster_registry", "engine", "engine_registry", "namespace", "repository"]
 
@@ -147,9 +148,9 @@ def docker(
 
 @pytest.fixture
 def kubernetes(cluster: RealCluster, cluster_registry: str, namespace: str, repository: str) -> KubernetesTarget:
-    """`kubernetes://` in a namespace of its own."""
+    """`kubernetes://` in a namespace of its own, with the permissions of docs/kubernetes-role.yaml."""
     place = f"{cluster_registry}/{repository}"
-    there = Cluster(cluster.api(), namespace, cluster.context)
+    there = Cluster(role_client(cluster, namespace), namespace, cluster.context)
     return KubernetesTarget(there, "digits", "local", place, lambda commit: app_files())
 
 
