@@ -1,0 +1,142 @@
+"""The sample app goes to staging and from there to production on a real cluster, under load; bad ones come back."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from kubernetes import client
+
+from benchmarks.kubernetes.load import Load
+from tests import docker_engine, kubernetes_cluster
+from tests.contracts.registries.conftest import ENTRA, acr, acr_url, repository
+from tests.docker_engine import BaseImage
+from tests.kubernetes_cluster import Cluster
+
+engine, engine_registry, base_image = docker_engine.engine, docker_engine.engine_registry, docker_engine.base_image
+cluster, namespace = kubernetes_cluster.cluster, kubernetes_cluster.namespace
+__all__ = ["acr", "acr_url", "repository"]
+
+CHECKOUT = Path(__file__).parents[2]
+TANDEM = Path(sys.executable).with_name("tandem")
+TAG = r"[0-9a-f]{12}-[0-9a-f]{12}-[0-9a-f]{8}"
+Run = Callable[..., str]
+RIGHT = "    classifier = ready_classifier()\n"
+WRONG = f'    assert "KUBERNETES_SERVICE_HOST" not in __import__("os").environ\n{RIGHT}'
+ACCOUNT = """
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: digits}
+automountServiceAccountToken: false
+imagePullSecrets: [{name: pull}]
+"""
+
+
+@pytest.fixture
+def production(cluster: Cluster) -> Iterator[str]:
+    """A second namespace."""
+    name = f"production-{os.getpid()}"
+    with cluster.api() as api:
+        core = client.CoreV1Api(api)
+        core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
+        yield name
+        core.delete_namespace(name)
+
+
+def pull_secret(cluster: Cluster, namespace: str, registry: str, realm: str) -> None:
+    """As `az acr login --expose-token` and `kubectl create secret docker-registry` make it."""
+    token = json.loads(subprocess.run([sys.executable, ENTRA, "token"], capture_output=True, check=True).stdout)
+    form = {"grant_type": "access_token", "service": registry, "access_token": token["accessToken"]}
+    refresh = httpx.post(f"http://{realm}/oauth2/exchange", data=form).json()["refresh_token"]
+    words = ("create", "secret", "docker-registry", "pull", f"--docker-server={registry}")
+    user = "--docker-username=00000000-0000-0000-0000-000000000000"
+    cluster.kubectl("-n", namespace, *words, user, f"--docker-password={refresh}")
+
+
+@pytest.fixture
+def root(
+    tmp_path: Path, acr: str, acr_url: str, base_image: BaseImage, cluster: Cluster, namespace: str, production: str
+) -> Path:
+    """A clone whose app.toml names a registry behind ACR's login, a base image, staging and production."""
+    root = tmp_path / "tandem"
+    subprocess.run(["git", "clone", "-q", str(CHECKOUT), str(root)], check=True)
+    realm = re.search(r'realm="?http://([^/"]+)', httpx.get(f"http://{acr}/v2/").headers["www-authenticate"])
+    assert realm is not None
+    folder = root / "deployments" / "digits"
+    for name, place in (("staging", namespace), ("production", production)):
+        pull_secret(cluster, place, acr, realm[1])
+        overlay = folder / "kubernetes" / name / "serviceaccount.yaml"
+        overlay.parent.mkdir()
+        overlay.write_text(ACCOUNT)
+    toml = folder / "app.toml"
+    text = toml.read_text()
+    for key, value in {"base": base_image.name, "registry": acr_url}.items():
+        text, found = re.subn(rf'(?m)^{key} = "[^"]*"', f'{key} = "{value}"', text)
+        assert found == 1, key
+    text += f'\n[environments.staging]\ntarget = "kubernetes://{cluster.context}/{namespace}"\n'
+    text += f'\n[environments.production]\ntarget = "kubernetes://{cluster.context}/{production}"\nafter = "staging"\n'
+    toml.write_text(text + "\n[environments.production.verify]\nsoak = 3\n")
+    commit(root, "To Kubernetes")
+    return root
+
+
+def commit(root: Path, subject: str) -> None:
+    git = ["git", "-C", str(root), "-c", "user.name=ann", "-c", "user.email=ann@example.org"]
+    subprocess.run([*git, "add", "-A", "app", "deployments"], check=True)
+    subprocess.run([*git, "commit", "-qm", subject], check=True)
+
+
+@pytest.fixture
+def tandem(root: Path, server: str, engine: str, cluster: Cluster) -> Iterator[Run]:
+    """Runs the command in the clone; what it printed."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "TANDEM_"))}
+    env |= {"PREFECT_API_URL": server, "PREFECT_HOME": str(root / "prefect"), "DOCKER_HOST": engine}
+    env["KUBECONFIG"] = str(cluster.kubeconfig)
+
+    def run(*words: str, code: int = 0) -> str:
+        done = subprocess.run([TANDEM, *words], cwd=root, env=env, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    yield run
+    run("down", "--everything")
+
+
+def test_digits_goes_to_staging_then_to_production_and_a_bad_one_comes_back_while_users_ask(
+    root: Path, tandem: Run
+) -> None:
+    subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
+    tandem("publish", "digits", str(root / "model"))
+    first = re.findall(TAG, tandem("integrate", "digits"))[-1]
+    assert "nothing" in tandem("release", "digits", "production")  # not before it was good in staging
+    tandem("release", "digits", "staging")
+    address = tandem("release", "digits", "production").split()[-1]
+
+    page = root / "app" / "templates" / "try.html"
+    page.write_text(page.read_text() + "<!-- second -->")
+    commit(root, "A second version")
+    second = re.findall(TAG, tandem("integrate", "digits"))[-1]
+    changes = tandem("release", "digits", "staging", "--dry-run")
+    assert f'tandem.dev/candidate: "{first}" → "{second}"' in changes
+    with Load(address, rate=40) as load:
+        tandem("release", "digits", "staging")
+        tandem("release", "digits", "production")
+        assert second in tandem("status", "digits")
+
+        score = root / "app" / "score.py"
+        score.write_text(score.read_text().replace(RIGHT, WRONG))
+        commit(root, "A third version, which cannot answer in a cluster")
+        third = re.findall(TAG, tandem("integrate", "digits"))[-1]
+        said = tandem("release", "digits", "staging", code=1)
+        assert "expected status 200, got 500" in said
+        assert f"commit {third[:12]}" in tandem("release", "digits", "staging")  # blocked, so nothing to release
+        tandem("release", "digits", "production")
+    status = {each["environment"]: each for each in json.loads(tandem("status", "digits", "--json"))[0]["environments"]}
+    for name in ("staging", "production"):
+        assert status[name]["state"]["current"]["candidate"]["pair"]["commit"].startswith(second[:12])
+    assert load.failed == 0 and load.sent > 100, load.seen
