@@ -75,8 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest parts first, so that no process ends long after the others."""
     items.sort(key=lambda item: next((at for at, part in enumerate(PARTS) if item.nodeid.startswith(part)), len(PARTS)))
     for item in items:
-        if item.nodeid.startswith(PARTS[0]):
-            item.add_marker(pytest.mark.timeout(900))  # packages are fetched, suites run
+        if item.nodeid.startswith(PARTS[:2]):
+            item.add_marker(pytest.mark.timeout(900))  # packages are fetched, suites run, a cluster is built once
 
 
 @pytest.hookimpl(optionalhook=True)
