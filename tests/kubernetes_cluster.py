@@ -62,10 +62,12 @@ class Cluster:
         try:
             yield
         finally:
-            with contextlib.suppress(ProcessLookupError):  # an API server told to end lingers for a minute
-                while True:
+            deadline = time.monotonic() + 30
+            while _lives(process):  # an API server told to end lingers for a minute
+                assert time.monotonic() < deadline, f"{part} (pid {process}) does not end"
+                with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGKILL)
-                    time.sleep(0.02)
+                time.sleep(0.02)
             _up()
             fcntl.flock(self.in_use, fcntl.LOCK_SH)
 
@@ -83,6 +85,14 @@ def cluster() -> Iterator[Cluster]:
             _up()
         context = list_kube_config_contexts(str(file))[1]["name"]
         yield Cluster(file, str(context), in_use, own.parent if file == own else None)
+
+
+def _lives(process: int) -> bool:
+    """Whether it is there, and no zombie that nobody waits for."""
+    try:
+        return bool(Path(f"/proc/{process}/cmdline").read_bytes())
+    except OSError:
+        return False
 
 
 def _up() -> None:

@@ -60,9 +60,12 @@ def test_a_pod_from_the_registry_resolves_a_service_and_answers_at_the_load_bala
     until(lambda: answer(address, f"app.{namespace}.svc.cluster.local") == cluster.kubectl(*told), 20)
 
 
-def test_an_api_server_that_was_killed_is_back_and_the_app_answered_meanwhile(cluster: Cluster, address: str) -> None:
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])  # by SIGTERM it lingers, and answers nothing
+def test_an_api_server_that_was_ended_is_back_and_the_app_answered_meanwhile(
+    cluster: Cluster, address: str, by: signal.Signals
+) -> None:
     until(lambda: answer(address, "localhost") == "127.0.0.1", 20)
-    with cluster.without("kube-apiserver", signal.SIGKILL):
+    with cluster.without("kube-apiserver", by):
         assert answer(address, "localhost") == "127.0.0.1"
     assert "node-1" in cluster.kubectl("get", "nodes")
 
