@@ -26,6 +26,16 @@ def test_requests_follow_each_other_on_one_connection(registry, front):
     assert front.connections == 1
 
 
+def test_only_what_is_large_is_asked_of_other_repositories(registry, front):
+    beside = DistributionRegistry(registry.wire, ("another",))
+    for _ in range(2):
+        beside.write(blob_of(b"{}", "config.json"), CONFIG)
+    assert front.methods() == ["POST", "PUT", "POST"]  # the second time it is there, which one question tells
+    assert not any("from=another" in path for _, path, _ in front.seen)
+    beside.write(blob_of(b"x" * (3 * MB), "layer.tar"), "application/vnd.oci.image.layer.v1.tar")
+    assert any("from=another" in path for _, path, _ in front.seen)
+
+
 def made(registry: DistributionRegistry, root: Path, code: str, before: list[Image]) -> Image:
     """An image of this code and always the same model, as integrate makes it."""
     (root / "code").mkdir(exist_ok=True)
