@@ -7,12 +7,12 @@ from types import TracebackType
 
 
 class Hashing:
-    """Hashes pieces in the order given, at most four behind. Use it in a `with`: its thread ends there."""
+    """Hashes pieces in the order given, at most two behind. Use it in a `with`: its thread ends there."""
 
     def __init__(self) -> None:
         self.passed = 0
         self._hash = hashlib.sha256()
-        self._pieces: Queue[bytes | None] = Queue(4)
+        self._pieces: Queue[bytes | None] = Queue(2)
         self._thread = Thread(target=self._run, name="hash", daemon=True)
 
     def __enter__(self) -> "Hashing":
@@ -25,7 +25,7 @@ class Hashing:
             self._thread.join()
 
     def update(self, piece: bytes) -> None:
-        """Take the next piece; waits while four are still to be hashed."""
+        """Take the next piece; waits while two are still to be hashed."""
         self.passed += len(piece)
         self._pieces.put(piece)
 
