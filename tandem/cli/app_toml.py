@@ -68,6 +68,17 @@ address = "127.0.0.1:8080"     # process: and docker: where the app answers; tak
 # approval = true              # a person must approve each candidate first
 # [[environments.local.verify.request]]   # requests beyond those above, for this environment only
 # path = "/version"
+# [environments.local.verify]
+# soak = "0s"                  # how long to go on asking after that: 150 requests at least, and no restart of the app meanwhile
+
+# On Kubernetes the app's own YAML stands beside this file in kubernetes/, and what only this environment has in
+# kubernetes/staging/: docs/kubernetes.md, docs/aks.md. The image must have a base there.
+# [environments.staging]
+# target = "kubernetes://CONTEXT/NAMESPACE"   # a context of the kubeconfig, or in-cluster
+# pull_secret = false          # true: make a pull secret of the registry's credentials; false: the cluster may pull by itself
+# dns_label = "digits"         # Azure: LABEL.LOCATION.cloudapp.azure.com is to lead to the load balancer's address
+# location = "westeurope"      # its region; aks: asks Azure where this is left out
+# resolver = "10.0.0.10"       # a DNS server to ask instead of this machine's
 """
 
 
