@@ -106,8 +106,14 @@ def _up() -> None:
 @pytest.fixture
 def namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace of this test's own, in which pods may start; it is deleted afterwards, in the background."""
-    test = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:8]
-    name = f"test-{test}-{uuid.uuid4().hex[:8]}"  # one that is still being deleted is not in the way
+    with own_namespace(cluster, request.node.nodeid) as name:
+        yield name
+
+
+@contextlib.contextmanager
+def own_namespace(cluster: Cluster, whose: str) -> Iterator[str]:
+    """A namespace by a new name, that several tests may share."""
+    name = f"test-{hashlib.sha256(whose.encode()).hexdigest()[:8]}-{uuid.uuid4().hex[:8]}"  # an older one may be ending
     fcntl.flock(cluster.in_use, fcntl.LOCK_SH)
     with cluster.api() as api:
         core = client.CoreV1Api(api)

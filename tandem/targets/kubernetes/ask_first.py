@@ -13,6 +13,7 @@ from tandem.targets.kubernetes.refusal import ApiRefused
 
 AT_ONCE = 8  # requests
 INVALID = (400, 422, 500)  # the object itself is wrong: a 500 is how an unknown field comes back
+ADMISSION = ("admission webhook", "ValidatingAdmissionPolicy", "calling webhook")  # they answer with any status
 
 Wrong = tuple[Fault, str]
 
@@ -23,30 +24,36 @@ def ask_first(cluster: Cluster, wanted: Sequence[Wanted], label: str) -> tuple[l
     Raises ReleaseFailed with every object that is another's, and every one that the server would refuse.
     """
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        live = list(pool.map(lambda each: _live(cluster, each), wanted))
+        found = list(pool.map(lambda each: _live(cluster, each), wanted))
+        _raise([body for body in found if isinstance(body, tuple)])
+        live = [body for body in found if not isinstance(body, tuple)]
         foreign = [wrong for each, body in zip(wanted, live, strict=True) if (wrong := _foreign(each, body, label))]
         if foreign:
             raise ReleaseFailed("\n".join(foreign), "environment")
-        tried = list(pool.map(lambda each: _tried(cluster, each), wanted))
+        tried = list(pool.map(lambda each, body: _tried(cluster, each, body), wanted, live))
         refused = [body for body in tried if isinstance(body, tuple)]
         coming = {each.ref for each, body in zip(wanted, live, strict=True) if body is None}
-        refused += [wrong for wrong in pool.map(lambda each: _pod(cluster, each, coming), wanted) if wrong]
-    if refused:
-        fault: Fault = "environment" if any(fault == "environment" for fault, _ in refused) else "candidate"
-        raise ReleaseFailed("\n".join(text for _, text in refused), fault)
+        good = [each for each, body in zip(wanted, tried, strict=True) if not isinstance(body, tuple)]
+        refused += [wrong for wrong in pool.map(lambda each: _pod(cluster, each, coming), good) if wrong]
+    _raise(refused)
     return live, [body for body in tried if not isinstance(body, tuple)]
 
 
-def _live(cluster: Cluster, wanted: Wanted) -> Json | None:
+def _raise(refused: Sequence[Wrong]) -> None:
+    if refused:
+        fault: Fault = "environment" if any(fault == "environment" for fault, _ in refused) else "candidate"
+        raise ReleaseFailed("\n".join(text for _, text in refused), fault)
+
+
+def _live(cluster: Cluster, wanted: Wanted) -> Json | Wrong | None:
     try:
         return cluster.get(wanted.ref)
-    except ApiRefused as error:
-        raise ReleaseFailed(f"{wanted.where}: {error}", "environment") from None
+    except ApiRefused as error:  # of the whole cluster: a mistake; a kind that it does not know may come to it
+        return ("candidate" if error.status == 400 else "environment"), f"{wanted.where}: {error}"
 
 
-def _foreign(wanted: Wanted, live: Json | None, label: str) -> str | None:
-    if live is None:
-        return None
+def kept_by(wanted: Wanted, live: Json, label: str) -> str | None:
+    """Why this object may not become Tandem's: Argo CD, Flux or another environment keeps it."""
     if keeper := owners.gitops(live):
         return (
             f"{wanted.ref} is kept by {keeper}, which would undo what Tandem does: take it out of {keeper}'s "
@@ -55,6 +62,14 @@ def _foreign(wanted: Wanted, live: Json | None, label: str) -> str | None:
     there = (live["metadata"].get("labels") or {}).get(LABEL)
     if there not in (None, label):
         return f"{wanted.ref} is {there}'s: give this environment a namespace of its own, or the object another name"
+    return None
+
+
+def _foreign(wanted: Wanted, live: Json | None, label: str) -> str | None:
+    if live is None:
+        return None
+    if kept := kept_by(wanted, live, label):
+        return kept
     if not owners.is_ours(live):
         app, _, environment = label.partition(".")
         made = ", ".join(owners.managers(live)) or "somebody"
@@ -62,9 +77,9 @@ def _foreign(wanted: Wanted, live: Json | None, label: str) -> str | None:
     return None
 
 
-def _tried(cluster: Cluster, wanted: Wanted) -> Json | Wrong:
+def _tried(cluster: Cluster, wanted: Wanted, live: Json | None) -> Json | Wrong:
     try:
-        return cluster.apply(wanted.body, dry_run=True)
+        return cluster.apply(owners.keeping_replicas(wanted.body, live), dry_run=True)
     except ApiRefused as error:
         return explained(wanted, error)
 
@@ -73,8 +88,10 @@ def explained(wanted: Wanted, error: ApiRefused) -> Wrong:
     """Whose fault a refused object is, and a line that names file and fields."""
     said = "; ".join(f"{cause.field}: {cause.message}" for cause in error.causes if cause.field)
     if error.conflict:
-        return "environment", f"{wanted.where}: {wanted.ref}: others keep fields of it: {said or error}"
-    fault: Fault = "candidate" if error.status in INVALID else "environment"
+        todo = "leave the field out of the YAML, or take it over once with 'tandem adopt'"
+        return "environment", f"{wanted.where}: {wanted.ref}: others keep fields of it: {said or error}: {todo}"
+    admission = any(word in str(error) for word in ADMISSION)
+    fault: Fault = "candidate" if error.status in INVALID and not admission else "environment"
     return fault, f"{wanted.where}: {wanted.ref} is refused: {said or error}"
 
 

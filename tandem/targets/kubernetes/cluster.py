@@ -42,6 +42,10 @@ class Cluster:
     def __str__(self) -> str:
         return f"{self.name}/{self.namespace}"
 
+    def hasty(self) -> "Cluster":
+        """The same, for one who would rather be told at once that the server is away."""
+        return Cluster(self.client, self.namespace, self.name, 0.0, self.remedy)
+
     def get(self, ref: Ref) -> Json | None:
         """The object, or None where there is none."""
         try:
@@ -70,10 +74,6 @@ class Cluster:
         query = {"fieldManager": MANAGER, **({"dryRun": "All"} if dry_run else {})}
         ref = ref_of(body) if "name" in body["metadata"] else Ref(body["apiVersion"], body["kind"], "")
         return self.call("POST", self.path(Ref(ref.api_version, ref.kind, "")), query, body)
-
-    def replace(self, body: Json) -> Json:
-        """The whole object; ApiRefused (409) where it is not at `metadata.resourceVersion` any more."""
-        return self.call("PUT", self.path(ref_of(body)), {"fieldManager": MANAGER}, body)
 
     def patch(self, ref: Ref, operations: list[Json]) -> Json:
         """A JSON patch (RFC 6902)."""

@@ -3,6 +3,7 @@
 Pure functions over the API's JSON. Reasons: https://github.com/kubernetes/kubernetes/blob/master/pkg/kubelet/events
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,21 @@ from tandem.targets.kubernetes.objects import Json
 
 NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable")
 NO_START = ("CreateContainerError", "RunContainerError", "StartError", "PostStartHookError")
+CANNOT_RUN = (  # what the runtime says of a command, a user or a folder that the image does not have
+    "executable file not found",
+    "no such file or directory",
+    "permission denied",
+    "exec format error",
+    "not a directory",
+    "is a directory",
+    "unable to find user",
+    "unable to find group",
+    "chdir",
+    "cwd",
+)
 SCALING = ("TriggeredScaleUp", "Nominated", "NominatedNode")
+NOT_THERE = re.compile(r"\b(configmap|secret|persistentvolumeclaim) \"\S+\" not found")
+MOUNT = 3.0  # seconds that a volume's ConfigMap may be missing: a kubelet learns of a new one a moment later
 SCHEDULER = 15.0  # seconds a pod may be unschedulable: an autoscaler that will make room says so within 10
 
 
@@ -53,6 +68,8 @@ def of_pod(pod: Json, events: Sequence[Json], waited: float, before: Mapping[str
     for event in own:
         if event.get("reason") == "Failed" and "pull" in str(event.get("message", "")):
             return Finding(_image(event["message"]), "environment", name)
+        if event.get("reason") == "FailedMount" and waited > MOUNT and NOT_THERE.search(str(event.get("message", ""))):
+            return Finding(f"pod {name} cannot be started: {event['message']}", "environment", name)
     return _unschedulable(name, pod, own, waited)
 
 
@@ -66,7 +83,9 @@ def _of_container(pod: str, container: Json, events: Sequence[Json], init: bool,
     if reason == "CreateContainerConfigError":
         return Finding(f"container {name} of pod {pod} cannot be made: {message}", "environment", pod)
     if reason in NO_START:
-        return Finding(f"container {name} of pod {pod} does not start: {message}", "candidate", pod, name)
+        return Finding(
+            f"container {name} of pod {pod} does not start: {message}", _of_start(reason, message), pod, name
+        )
     if dead and (dead.get("exitCode") or not init):  # an init container's work is done when it ends with 0
         return _crash(pod, name, dead, events, previous=False)
     earlier = (container.get("lastState") or {}).get("terminated")
@@ -75,12 +94,17 @@ def _of_container(pod: str, container: Json, events: Sequence[Json], init: bool,
     return None
 
 
+def _of_start(reason: str, message: str) -> Fault:
+    """Whose fault a container is that was made and did not start: the image's, or a node's that lacks something."""
+    own = reason == "PostStartHookError" or any(word in message for word in CANNOT_RUN)
+    return "candidate" if own else "environment"
+
+
 def _crash(pod: str, container: str, dead: Json, events: Sequence[Json], previous: bool) -> Finding:
     why, code = dead.get("reason", ""), dead.get("exitCode")
     if why in ("StartError", "ContainerCannotRun"):
-        return Finding(
-            f"container {container} of pod {pod} does not start: {dead.get('message', '')}", "candidate", pod
-        )
+        said = str(dead.get("message", ""))
+        return Finding(f"container {container} of pod {pod} does not start: {said}", _of_start(why, said), pod)
     if why == "OOMKilled":
         text = f"container {container} of pod {pod} took more memory than its limit and was killed"
     elif killed := [e["message"] for e in events if e.get("reason") == "Killing" and "probe" in e.get("message", "")]:
@@ -115,10 +139,11 @@ def _unschedulable(name: str, pod: Json, events: Sequence[Json], waited: float) 
 
 
 def _image(message: str) -> str:
-    """The three ways in which a pull fails; only the runtime's message tells them apart."""
-    if "not found" in message or "manifest unknown" in message:
+    """The three ways in which a pull fails; only the runtime's message tells them apart, the image's name aside."""
+    said = re.sub(r'"[^"]*"|\S*@sha256:\S*', "", message).lower()
+    if "not found" in said or "manifest unknown" in said:
         why = "the image is not in the registry"
-    elif any(word in message for word in ("401", "403", "denied", "authoriz", "authentication")):
+    elif re.search(r"\b40[13]\b|denied|forbidden|authoriz|authentication", said):
         why = "the cluster may not pull the image (a pull secret, or on AKS: az aks update --attach-acr)"
     else:
         why = "the registry cannot be reached from the cluster"

@@ -23,7 +23,7 @@ class Follow:
     """While it is open: what the cluster holds of some kinds, and word of each change."""
 
     def __init__(self, cluster: Cluster, kinds: Sequence[Kind]) -> None:
-        self.cluster, self.changed = cluster, threading.Condition()
+        self.cluster, self.changed = cluster.hasty(), threading.Condition()
         self.found: dict[str, dict[str, Json]] = {kind: {} for _, kind, _ in kinds}
         self.listed: set[str] = set()
         self.trouble: str | None = None  # why the API cannot be asked now
@@ -60,9 +60,9 @@ class Follow:
         while not self._over:
             try:
                 self._list_and_watch(*kind)
-            except (TandemError, KeyError) as error:
+            except Exception as error:  # whatever it is: the thread goes on, and who waits hears of it
                 with self.changed:
-                    self.trouble = str(error)
+                    self.trouble = str(error) if isinstance(error, TandemError) else repr(error)
                     self._moved()
                 time.sleep(PAUSE)
 

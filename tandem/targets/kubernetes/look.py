@@ -7,8 +7,7 @@ from tandem.errors import ReleaseFailed, StateChanged
 from tandem.targets.kubernetes import diagnose
 from tandem.targets.kubernetes.diagnose import Finding
 from tandem.targets.kubernetes.objects import Json
-from tandem.targets.kubernetes.owners import COUNTED, content, managers
-from tandem.targets.kubernetes.prepare import RELEASE
+from tandem.targets.kubernetes.owners import COUNTED, changed_by, content, release_of
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Look:
-    """`ready` of `total` new pods; `rolled`: they are all there, and the old ones have ended or are ending."""
+    """`ready` of `total` new pods; `rolled`: they are all there, and the old ones have ended or are ending.
+
+    `moves` differs from that of an earlier look where there was progress since.
+    """
 
     ready: int
     total: int
     rolled: bool
     finding: Finding | None = None
+    moves: tuple[int, ...] = ()
 
 
 def look(applied: Mapping[str, Json], seen: Seen, restarts: dict[str, dict[str, int]]) -> Look:
@@ -40,7 +43,7 @@ def look(applied: Mapping[str, Json], seen: Seen, restarts: dict[str, dict[str, 
     """
     there = {body["metadata"]["name"]: body for body in seen.deployments}
     ready = total = 0
-    rolled = True
+    rolled, moves = True, list[int]()
     for name, body in applied.items():
         if name not in there:
             return Look(0, 0, False, Finding(f"Deployment/{name} was deleted during the release", "environment"))
@@ -51,12 +54,13 @@ def look(applied: Mapping[str, Json], seen: Seen, restarts: dict[str, dict[str, 
         if status.get("observedGeneration", 0) < live["metadata"]["generation"]:
             rolled = False
             continue
-        if finding := _finding(name, live, seen, restarts):
+        if finding := _finding(body, live, seen, restarts):
             return Look(ready, total, False, finding)
         counts = [status.get(key, 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]
+        moves += counts
         ready += min(*counts[:2], wish)
         rolled = rolled and counts == [wish] * 3
-    return Look(ready, total, rolled)
+    return Look(ready, total, rolled, moves=tuple(moves))
 
 
 def is_ready(pod: Json) -> bool:
@@ -72,7 +76,7 @@ def restart_counts(pod: Json) -> dict[str, int]:
     return {each["name"]: each.get("restartCount", 0) for each in found}
 
 
-def _finding(name: str, live: Json, seen: Seen, restarts: dict[str, dict[str, int]]) -> Finding | None:
+def _finding(body: Json, live: Json, seen: Seen, restarts: dict[str, dict[str, int]]) -> Finding | None:
     newest = [each for each in seen.replica_sets if _is_newest(each, live)]
     names = {each["metadata"]["name"] for each in newest}
     own = [pod for pod in seen.pods if _owner(pod) in names and "deletionTimestamp" not in pod["metadata"]]
@@ -83,21 +87,29 @@ def _finding(name: str, live: Json, seen: Seen, restarts: dict[str, dict[str, in
         before = restarts.setdefault(pod["metadata"]["uid"], restart_counts(pod) if is_ready(pod) else {})
         if found := diagnose.of_pod(pod, seen.events, seen.waited, before):
             return found
-    for condition in (live.get("status") or {}).get("conditions") or ():
+    late = _late(live)
+    if late and late != _late(body):  # a rollout that an earlier one's lateness was left on is timed by who waits
+        limit = f"within its progressDeadlineSeconds, {live['spec']['progressDeadlineSeconds']} s"
+        return diagnose.never_ready(f"Deployment/{live['metadata']['name']}", limit, own, seen.events)
+    return None
+
+
+def _late(body: Json) -> str | None:
+    """When the progress deadline was missed."""
+    for condition in (body.get("status") or {}).get("conditions") or ():
         if condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
-            limit = f"within its progressDeadlineSeconds, {live['spec']['progressDeadlineSeconds']} s"
-            return diagnose.never_ready(f"Deployment/{name}", limit, own, seen.events)
+            return str(condition.get("lastUpdateTime"))
     return None
 
 
 def _not_edited(body: Json, live: Json) -> None:
     if live["metadata"]["generation"] == body["metadata"]["generation"]:
         return
-    name, notes = live["metadata"]["name"], live["metadata"].get("annotations") or {}
-    if notes.get(RELEASE) != body["metadata"]["annotations"].get(RELEASE):
-        raise StateChanged(f"Deployment/{name} was changed by release {notes.get(RELEASE)!r} during this one")
+    name = live["metadata"]["name"]
+    if release_of(live) != release_of(body):
+        raise StateChanged(f"Deployment/{name} was changed by release {release_of(live)!r} during this one")
     if content(live, scaled=True) != content(body, scaled=True):
-        who = ", ".join(managers(live)) or "somebody"
+        who = ", ".join(changed_by(body, live))
         raise ReleaseFailed(f"Deployment/{name} was edited during the release, by {who}", "environment")
 
 

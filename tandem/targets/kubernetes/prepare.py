@@ -1,7 +1,7 @@
 """The app's objects as a release applies them: its image by digest, what it is made of, whose it is."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,9 +39,12 @@ def marks(image: Image, app: str, environment: str, release: str, place: str) ->
     return Marks(app, f"{app}.{environment}", f"{place}@{image.digest}", release, notes)
 
 
-def prepare(wanted: Sequence[Wanted], given: Marks) -> list[Wanted]:
-    """The objects to apply, workloads last. Raises ReleaseFailed where no container, or no workload, is the app's."""
-    scaled = {_scaled(each.body) for each in wanted if each.body["kind"] == SCALED}
+def prepare(wanted: Sequence[Wanted], given: Marks, scaled: Collection[tuple[str, str]] = ()) -> list[Wanted]:
+    """The objects to apply, workloads last. Raises ReleaseFailed where no container, or no workload, is the app's.
+
+    `scaled`: kind and name of what autoscalers in the cluster scale; those in the YAML are seen here.
+    """
+    scaled = {*scaled, *(scales(each.body) for each in wanted if each.body["kind"] == SCALED)}
     done = [replace(each, body=_prepared(each, given, scaled)) for each in wanted]
     if not any(each.body["kind"] == "Deployment" for each in done):
         raise ReleaseFailed(
@@ -112,6 +115,7 @@ def _is_own(container: Json, given: Marks) -> bool:
     return image in (given.app, given.place.partition("@")[0])
 
 
-def _scaled(body: Json) -> tuple[str, str]:
+def scales(body: Json) -> tuple[str, str]:
+    """Kind and name of what a HorizontalPodAutoscaler scales."""
     reference = (body.get("spec") or {}).get("scaleTargetRef") or {}
     return str(reference.get("kind")), str(reference.get("name"))

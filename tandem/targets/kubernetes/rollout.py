@@ -14,7 +14,8 @@ from tandem.targets.kubernetes.objects import Json
 from tandem.targets.kubernetes.prepare import LABEL
 
 SETTLE = 3.0  # seconds until the last kube-proxy has forgotten a pod that ends (measured: 1.0 to 3)
-GRACE = 60.0  # seconds beyond the progress deadline for a control plane that says nothing
+GRACE = 30.0  # seconds beyond the progress deadline, without progress, for a control plane that says nothing
+SILENT = 5.0  # seconds without an answer of the API until it is said
 LOG = 50  # lines of a container that failed
 
 Event = tuple[str, int]  # uid, count
@@ -38,6 +39,7 @@ def wait(cluster: Cluster, label: str, applied: Mapping[str, Json], before: Coll
     kinds = [("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")]
     with Follow(cluster, [*((*kind, selector) for kind in kinds), ("v1", "Event", "")]) as follow:
         moves, said, heard, rolled_at = 0, "", began, None
+        progress, progressed = tuple[int, ...](), began
         while True:
             moves = follow.wait(moves, 0.5)
             now = time.monotonic()
@@ -45,13 +47,20 @@ def wait(cluster: Cluster, label: str, applied: Mapping[str, Json], before: Coll
                 heard = now
             elif now - heard > cluster.patience:
                 raise Unreachable(follow.trouble)
+            elif now - heard > SILENT:
+                if said != (said := "the API server does not answer: waiting for it"):
+                    yield Progress(f"{said} ({follow.trouble})")
+                progressed = now  # the cluster may have gone on or not: the time starts anew
+                continue
             if not follow.complete:
                 continue
             seen = _seen(follow, before, now - began)
             found = look(applied, seen, restarts)
             finding = found.finding
-            if not (finding or found.rolled) and now - began > limit:
-                late = f"{limit:.0f} s after it was applied"
+            if progress != (progress := found.moves):
+                progressed = now
+            if not (finding or found.rolled) and now - progressed > limit:
+                late = f"and nothing moved for {limit:.0f} s"
                 finding = diagnose.never_ready(", ".join(applied), late, seen.pods, seen.events)
             if finding:
                 raise ReleaseFailed(finding.reason, finding.fault, _log(cluster, finding))

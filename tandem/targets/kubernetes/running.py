@@ -1,15 +1,15 @@
 """What runs in an environment's namespace, and the address that users use."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from tandem.records import Running
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.look import is_ready, restart_counts
-from tandem.targets.kubernetes.objects import Json
-from tandem.targets.kubernetes.prepare import LABEL
+from tandem.targets.kubernetes.objects import Json, Ref, ref_of
+from tandem.targets.kubernetes.prepare import LABEL, SCALED, scales
 from tandem.targets.kubernetes.refusal import ApiRefused
 
 
@@ -61,6 +61,14 @@ def log(cluster: Cluster, label: str, place: str, lines: int) -> str:
                 if found := found or cluster.logs(name, container["name"], lines, previous=True):
                     return found
     return ""
+
+
+def scaled(cluster: Cluster, without: Container[Ref] = ()) -> set[tuple[str, str]]:
+    """Kind and name of what autoscalers scale, whoever made them: how many pods there are is theirs to say."""
+    try:
+        return {scales(body) for body in cluster.items("autoscaling/v2", SCALED)[0] if ref_of(body) not in without}
+    except ApiRefused:  # a Role that leaves them out: then only those in the app's YAML are known
+        return set()
 
 
 def _labelled(cluster: Cluster, version: str, kind: str, label: str) -> Sequence[Json]:

@@ -6,19 +6,23 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Self
 
-from tandem.errors import ReleaseFailed
+from tandem.errors import Refused, ReleaseFailed, StateChanged
 from tandem.image_config import config_of
 from tandem.records import Image, Progress, Running, Snapshot, State, Versioned
 from tandem.settings import Settings
 from tandem.targets.kubernetes import undo
-from tandem.targets.kubernetes.ask_first import AT_ONCE, ask_first, explained
+from tandem.targets.kubernetes.adopt import adopt
+from tandem.targets.kubernetes.ask_first import AT_ONCE, ask_first
 from tandem.targets.kubernetes.changes import changes
 from tandem.targets.kubernetes.cluster import Cluster
-from tandem.targets.kubernetes.objects import File, Json, Ref, Wanted, ref_of
+from tandem.targets.kubernetes.gone import gone
+from tandem.targets.kubernetes.objects import File, Json, Wanted, ref_of
+from tandem.targets.kubernetes.onto import apply_onto, still_ours, unchanged
+from tandem.targets.kubernetes.owners import is_ours, release_of
 from tandem.targets.kubernetes.prepare import Marks, marks, prepare
 from tandem.targets.kubernetes.refusal import ApiRefused
 from tandem.targets.kubernetes.rollout import told, wait
-from tandem.targets.kubernetes.running import address, answers, log, running
+from tandem.targets.kubernetes.running import address, answers, log, running, scaled
 from tandem.targets.kubernetes.state import ConfigMapState
 from tandem.targets.kubernetes.wishes import NOTHING, Wishes, pulled_from
 from tandem.targets.kubernetes.yaml_files import read
@@ -67,49 +71,65 @@ class KubernetesTarget:
         wanted = self._wanted(image, under_way.release.id if under_way else "")
         yield Progress(f"dry run of {len(wanted)} objects in {self.cluster}")
         live, _ = ask_first(self.cluster, wanted, self.label)
-        before = undo.marks(under_way.snapshot.content) if under_way else {}
-        for body in live:
-            if body and before.get(ref_of(body), "") not in ("", undo.mark(body)):
-                raise self._edited(ref_of(body))
+        before = undo.objects(under_way.snapshot.content) if under_way else {}
+        for each, body in zip(wanted, live, strict=True):
+            if each.ref in before and release_of(body) != release_of(each.body):  # else a killed run of this release's
+                unchanged(each.ref, before[each.ref], body)
         self.states.note((each.ref.api_version, each.ref.kind) for each in wanted)
         events = told(self.cluster)
         self.states.held(expected.value)
         if secret := self.wishes.pull_secret:
             secret.write(self.cluster, self.label)
-        applied = [self._apply(each, body) for each, body in zip(wanted, live, strict=True)]
+        applied = self._apply(wanted, live, expected)
         yield Progress(f"{len(applied)} objects applied; waiting for the pods")
         yield from wait(self.cluster, self.label, _deployments(applied), events)
         yield from self._reached()
+        still_ours(self.cluster, applied)
         if self.wishes.dns:
             yield from self.wishes.dns.wait(self.cluster, self.label)
 
     def finish(self, image: Image) -> Iterator[Progress]:
         """Delete what the app's YAML had once and has no more; nothing that another made."""
-        kept = {each.ref for each in self._wanted(image, "")}
-        for body in self._live():
-            if ref_of(body) not in kept:
+        kept, live = {each.ref for each in self._wanted(image, "")}, self._live()
+        if self.state().value.under_way:
+            raise StateChanged(f"{self.label}: another release has begun: it tidies up")
+        for body in live:
+            if ref_of(body) not in kept and is_ours(body):
                 self.cluster.delete(ref_of(body), body["metadata"]["uid"])
                 yield Progress(f"{ref_of(body)} is not in the app's YAML any more: deleted")
 
     def restore(self, snapshot: Snapshot, expected: Versioned[State]) -> Iterator[Progress]:
-        """Every object as the snapshot has it. Raises ReleaseFailed, StateChanged."""
+        """Every object as the snapshot has it, and nothing that came since. Raises ReleaseFailed, StateChanged."""
         self.states.held(expected.value)
         under_way = expected.value.under_way
         events, release = told(self.cluster), under_way.release.id if under_way else ""
         try:
-            back, gone = undo.bring_back(self.cluster, snapshot.content, self._live(), release)
+            came = undo.came(snapshot.content, self._live(), release)
+            back = undo.bring_back(self.cluster, snapshot.content, release, scaled(self.cluster, came))
         except ApiRefused as error:
-            if error.missing:
-                raise self.states.gone() from None
+            self.states.held(expected.value)  # says so where the namespace is gone
             raise ReleaseFailed(f"bringing back what ran: {error}", "environment") from None
         yield Progress(f"{len(back)} Kubernetes Deployments as they were" if back else "nothing ran before")
+        for ref, uid in came.items():
+            self.cluster.delete(ref, uid)
         try:
             yield from wait(self.cluster, self.label, back, events)
         except ReleaseFailed as failure:
             raise ReleaseFailed(f"bringing back what ran: {failure.reason}", "environment", failure.log) from failure
-        yield from self._gone(gone)
+        yield from gone(self.cluster, self.label, came, alone=not back)
         if self.wishes.pull_secret and not snapshot.content:
             self.wishes.pull_secret.remove(self.cluster, self.label)
+
+    def adopt(self) -> list[str]:
+        """Take over, once, what people's tools made of the app's objects; a line for each. Raises Refused.
+
+        What runs is not touched; the next release changes it, and removes what its YAML does not say any more.
+        """
+        if self.state().value.under_way:
+            raise Refused(f"a release of {self.app} to {self.environment} is under way: adopt when it has ended")
+        wanted = read(self.files(""), self.cluster.namespace)
+        self.states.note((each.ref.api_version, each.ref.kind) for each in wanted)
+        return adopt(self.cluster, wanted, self.label)
 
     def running(self) -> Running:
         """What the ready pods run, as the container runtime says, and the load balancer's or Ingress' address."""
@@ -135,7 +155,7 @@ class KubernetesTarget:
             dns_label=dns.label if dns else None,
         )
         commit = image.manifest.annotations.get("org.opencontainers.image.revision", "")
-        return prepare(read(self.files(commit), self.cluster.namespace), given)
+        return prepare(read(self.files(commit), self.cluster.namespace), given, scaled(self.cluster))
 
     def _live(self) -> list[Json]:
         kinds = self.states.kinds()
@@ -143,27 +163,18 @@ class KubernetesTarget:
             found = pool.map(lambda kind: undo.labelled(self.cluster, [kind], self.label), kinds)
         return [body for bodies in found for body in bodies]
 
-    def _apply(self, wanted: Wanted, live: Json | None) -> Json:
-        """Onto the very object that was looked at: who edits it meanwhile makes this release lose."""
-        for _ in range(10):
-            body = wanted.body
-            if live:
-                version = {"resourceVersion": live["metadata"]["resourceVersion"]}
-                body = {**body, "metadata": {**body["metadata"], **version}}
-            try:
-                return self.cluster.apply(body)
-            except ApiRefused as error:
-                now = self.cluster.get(wanted.ref) if error.conflict and live else None
-                if now is None or any(cause.field for cause in error.causes):
-                    fault, text = explained(wanted, error)
-                    raise ReleaseFailed(text, fault) from None
-                if undo.mark(now) != undo.mark(live):
-                    raise self._edited(wanted.ref) from None
-                live = now  # only its status moved
-        raise ReleaseFailed(f"{wanted.ref} changes faster than it can be applied", "environment")
-
-    def _edited(self, ref: Ref) -> ReleaseFailed:
-        return ReleaseFailed(f"{ref} was edited by somebody else since this release began", "environment")
+    def _apply(self, wanted: Sequence[Wanted], live: Sequence[Json | None], expected: Versioned[State]) -> list[Json]:
+        """All of them, or none where another release took this one's place meanwhile."""
+        applied: list[Json] = []
+        try:
+            for each, body in zip(wanted, live, strict=True):
+                applied.append(apply_onto(self.cluster, each, body))
+            self.states.held(expected.value)
+        except StateChanged:
+            before = {each.ref: body for each, body in zip(wanted, live, strict=True)}
+            undo.take_off(self.cluster, applied, before, scaled(self.cluster))
+            raise
+        return applied
 
     def _reached(self) -> Iterator[Progress]:
         until, said = time.monotonic() + ADDRESS, False
@@ -179,15 +190,6 @@ class KubernetesTarget:
                 what = f"nothing answers at {found}" if found else f"{waiting} was given no address"
                 raise ReleaseFailed(f"{what} after {ADDRESS:.0f} s", "environment")
             time.sleep(0.1)
-
-    def _gone(self, refs: Sequence[Ref]) -> Iterator[Progress]:
-        """Until what came with the release is gone, and its pods take no requests."""
-        until = time.monotonic() + self.cluster.patience
-        while refs and (left := [ref for ref in refs if self.cluster.get(ref)] or (self.running().digests and refs)):
-            if time.monotonic() > until:
-                raise ReleaseFailed(f"{', '.join(map(str, left))} was deleted and is still there", "environment")
-            time.sleep(0.2)
-        yield from (Progress(f"{ref} deleted") for ref in refs)
 
 
 def _deployments(applied: Sequence[Json]) -> dict[str, Json]:

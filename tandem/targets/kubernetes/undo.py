@@ -1,19 +1,24 @@
 """What undoes a release: the objects as they were, and bringing them back."""
 
-import hashlib
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from tandem.errors import ReleaseFailed
 from tandem.records import Snapshot
 from tandem.targets.kubernetes import owners
-from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.cluster import MANAGER, Cluster
 from tandem.targets.kubernetes.objects import Json, Ref, ref_of
-from tandem.targets.kubernetes.prepare import LABEL, RELEASE, TEMPLATED
+from tandem.targets.kubernetes.owners import COUNTED, mark, release_of
+from tandem.targets.kubernetes.prepare import LABEL, TEMPLATED
 from tandem.targets.kubernetes.refusal import ApiRefused
+
+TRIES = 20  # onto an object whose status moves
+Scaled = Collection[tuple[str, str]]  # kind and name of what an autoscaler scales
 
 
 def labelled(cluster: Cluster, kinds: Iterable[tuple[str, str]], label: str) -> list[Json]:
-    """The environment's objects of these kinds."""
+    """The environment's objects of these kinds that Tandem applied."""
     found = []
     for version, kind in kinds:
         try:
@@ -21,53 +26,123 @@ def labelled(cluster: Cluster, kinds: Iterable[tuple[str, str]], label: str) -> 
         except ApiRefused as error:
             if not error.missing:  # a kind that the cluster has forgotten, objects and all
                 raise
-    return [body for body in found if _release(body) is not None]  # the state itself has no release
+    return [body for body in found if owners.is_ours(body) or release_of(body) is not None]
 
 
 def snapshot(live: Iterable[Json]) -> Snapshot:
-    """What Tandem had applied of each object, and a mark of all that is in it; empty where there is none."""
-    taken = {
-        _key(ref_of(body)): {"applied": applied, "content": mark(body)}
-        for body in live
-        if (applied := owners.applied(body)) is not None
-    }
+    """Each object as it is, its fields' owners too, without its status; empty where there is none."""
+    taken = {_key(ref_of(body)): {key: value for key, value in body.items() if key != "status"} for body in live}
     return Snapshot({"objects": taken} if taken else {})
 
 
-def mark(body: Json | None) -> str:
-    """Equal where nobody changed the object but its controllers."""
-    return hashlib.sha256(owners.content(body, scaled=True).encode()).hexdigest()
+def objects(content: Mapping[str, Any]) -> dict[Ref, Json]:
+    """The objects of a snapshot."""
+    return {_ref(key): body for key, body in content.get("objects", {}).items()}
 
 
-def marks(content: Mapping[str, Any]) -> dict[Ref, str]:
-    """Each object's mark at the snapshot."""
-    return {_ref(key): each["content"] for key, each in content.get("objects", {}).items()}
+def bring_back(cluster: Cluster, content: Mapping[str, Any], release: str, scaled: Scaled) -> dict[str, Json]:
+    """Undo what `release` changed of the snapshot's objects, others' edits of them too; the rest is left as it is.
 
-
-def bring_back(
-    cluster: Cluster, content: Mapping[str, Any], live: Iterable[Json], release: str
-) -> tuple[dict[str, Json], list[Ref]]:
-    """Undo what `release` changed: apply what was, delete what came; what it did not touch is left as it is.
-
-    Gives the Kubernetes Deployments of the snapshot as they are now, by name, and what was deleted.
+    Gives its Kubernetes Deployments as they are now, by name.
     """
-    now = {ref_of(body): body for body in live}
-    before = {_ref(key): each["applied"] for key, each in content.get("objects", {}).items()}
+    before = objects(content)
     deployments: dict[str, Json] = {}
     for ref in sorted(before, key=lambda ref: (ref.kind in TEMPLATED, ref)):
-        there = now.get(ref)
-        if there is None or _release(there) == release:
-            there = cluster.apply(before[ref], force=True)
+        there = cluster.get(ref)
+        if there is None:
+            there = cluster.apply(owners.applied(before[ref]) or before[ref], force=True)
+        elif release_of(there) == release or _half_done(there):
+            there = put_back(cluster, before[ref], there, scaled)
         if ref.kind == "Deployment":
             deployments[ref.name] = there
-    came = [ref for ref, body in now.items() if ref not in before and _release(body) == release]
-    for ref in came:
-        cluster.delete(ref, now[ref]["metadata"]["uid"])
-    return deployments, came
+    return deployments
 
 
-def _release(body: Json) -> str | None:
-    return (body["metadata"].get("annotations") or {}).get(RELEASE)
+def came(content: Mapping[str, Any], live: Iterable[Json], release: str) -> dict[Ref, str]:
+    """What came with the release, with its uid."""
+    before = objects(content)
+    return {
+        ref_of(body): body["metadata"]["uid"]
+        for body in live
+        if ref_of(body) not in before and release_of(body) == release
+    }
+
+
+def put_back(cluster: Cluster, before: Json, there: Json, scaled: Scaled) -> Json:
+    """The object as it was before, then its fields' owners: each onto the very version that was looked at."""
+    ref, release = ref_of(before), release_of(there)
+    for _ in range(TRIES):
+        try:
+            there = cluster.patch(ref, _as_before(before, there, scaled))
+            fields = [*owners.of_fields(before), *owners.of_status(there)]
+            if _untimed(fields) != _untimed(owners.entries(there)):
+                there = cluster.patch(ref, [_at(there), _op("metadata/managedFields", fields)])
+            return there
+        except ApiRefused as error:
+            if not error.conflict:
+                raise
+        now = cluster.get(ref)
+        if now is None:
+            return cluster.apply(owners.applied(before) or before, force=True)
+        if release_of(now) not in (release, release_of(before)):
+            return now  # another release's by now
+        there = now
+    raise ReleaseFailed(f"{ref} changes faster than it can be brought back", "environment")
+
+
+def take_off(cluster: Cluster, applied: Iterable[Json], before: Mapping[Ref, Json | None], scaled: Scaled) -> None:
+    """What was applied by a release that had been ended meanwhile goes again, where nobody else touched it."""
+    for body in applied:
+        ref, now = ref_of(body), cluster.get(ref_of(body))
+        if now is None or mark(now) != mark(body):
+            continue
+        old = before[ref]
+        if old is None:
+            cluster.delete(ref, now["metadata"]["uid"])
+        else:
+            put_back(cluster, old, now, scaled)
+
+
+def _as_before(before: Json, there: Json, scaled: Scaled) -> list[Json]:
+    """A JSON patch from what is there to what was before; what the controllers keep stays as it is."""
+    notes = {k: v for k, v in (before["metadata"].get("annotations") or {}).items() if k != COUNTED}
+    if count := (there["metadata"].get("annotations") or {}).get(COUNTED):
+        notes[COUNTED] = count
+    wish = copy.deepcopy({key: value for key, value in before.items() if key not in ("metadata", "status")})
+    if _scales(before, scaled) and "replicas" in there.get("spec", {}):
+        wish["spec"]["replicas"] = there["spec"]["replicas"]
+    gone = [key for key in there if key not in (*wish, "metadata", "status")]
+    return [
+        _at(there),
+        _op("metadata/labels", before["metadata"].get("labels") or {}),
+        _op("metadata/annotations", notes),
+        *(_op(key, value) for key, value in wish.items() if key not in ("apiVersion", "kind")),
+        *({"op": "remove", "path": f"/{key}"} for key in gone),
+    ]
+
+
+def _scales(before: Json, scaled: Scaled) -> bool:
+    """Whether somebody else than Tandem says how many pods there are."""
+    name = (before["kind"], before["metadata"]["name"])
+    return before["kind"] == "Deployment" and (name in scaled or not owners.applied_replicas(before))
+
+
+def _half_done(there: Json) -> bool:
+    """Whether an undoing was killed between the object and its fields' owners."""
+    return any(e.get("manager") == MANAGER and e.get("operation") == "Update" for e in owners.of_fields(there))
+
+
+def _at(there: Json) -> Json:
+    return {"op": "replace", "path": "/metadata/resourceVersion", "value": there["metadata"]["resourceVersion"]}
+
+
+def _op(path: str, value: object) -> Json:
+    return {"op": "add", "path": f"/{path}", "value": value}
+
+
+def _untimed(fields: Iterable[Json]) -> list[Json]:
+    found = [{key: value for key, value in each.items() if key != "time"} for each in fields]
+    return sorted(found, key=lambda each: (each["manager"], each["operation"], each.get("subresource", "")))
 
 
 def _key(ref: Ref) -> str:

@@ -1,12 +1,16 @@
 """The app's own plain Kubernetes YAML, read as kubectl reads it; every error names file and document."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from typing import Any, cast
+import json
+import re
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
 
 import yaml
 
 from tandem.errors import ReleaseFailed
 from tandem.targets.kubernetes.objects import File, Json, Ref, Wanted
+
+NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
@@ -15,6 +19,8 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
@@ -23,8 +29,13 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # it has no types
         return dict(super().construct_mapping(node, deep))
 
 
+# Go's YAML knows no dates, no numbers to the base of 60 (a time of day is a text), and no "=" of its own.
 _Loader.yaml_implicit_resolvers = {
-    first: [each for each in found if each[0] != "tag:yaml.org,2002:timestamp"]
+    first: [
+        (tag, re.compile(f"(?!.*:){pattern.pattern}", pattern.flags) if tag in NUMBERS else pattern)
+        for tag, pattern in found
+        if tag not in ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value")
+    ]
     for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -54,23 +65,21 @@ def read(files: Sequence[File], namespace: str) -> list[Wanted]:
 def _objects(file: File, mistakes: list[str]) -> Iterator[Wanted]:
     try:
         documents = list(yaml.load_all(file.content, _Loader))  # a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        json.dumps(documents, allow_nan=False)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mistakes.append(f"{file.path}: not YAML: {' '.join(str(error).split())}")
         return
     for number, document in enumerate(documents, 1):
         where = f"{file.path}, document {number}" if len(documents) > 1 else file.path
         if document is None:
             continue
-        if not isinstance(document, dict):
-            mistakes.append(f"{where}: an object of Kubernetes is a mapping, this is a {type(document).__name__}")
-        elif document.get("kind") == "List":
-            yield from (Wanted(f"{where}, item {at}", item) for at, item in enumerate(_items(document), 1))
-        else:
-            yield Wanted(where, document)
-
-
-def _items(document: Json) -> Iterable[Json]:
-    return cast(list[Json], document.get("items") or [])
+        listed = isinstance(document, dict) and document.get("kind") == "List"
+        for at, item in enumerate(document.get("items") or () if listed else (document,), 1):
+            place = f"{where}, item {at}" if listed else where
+            if isinstance(item, dict):
+                yield Wanted(place, item)
+            else:
+                mistakes.append(f"{place}: an object of Kubernetes is a mapping, this is a {type(item).__name__}")
 
 
 def _named(body: Json) -> bool:
@@ -83,6 +92,9 @@ def _wrong(body: Json, namespace: str) -> Iterator[str]:
     if not _named(body):
         yield "apiVersion, kind and metadata.name must each be a text"
         return
+    for key in ("labels", "annotations"):
+        if not isinstance(body["metadata"].get(key) or {}, dict):
+            yield f"metadata.{key} must be a mapping"
     there = body["metadata"].get("namespace")
     if there not in (None, namespace):
         yield f"metadata.namespace is {there}; the environment's is {namespace}: leave it out"
