@@ -70,23 +70,28 @@ def _deployments(root: Path, loaded: Sequence[Settings]) -> Iterator[Check]:
 def _app(settings: Settings) -> Iterator[Check]:
     backends: Any = import_module("tandem.flows.backends")
     app, toml = settings.app, settings.toml
-    yield _try(
+    yield attempt(
         app, "repository", lambda: f"{toml.source.branch} is at {backends.repository(settings).newest().id[:12]}"
     )
     for requirements in dict.fromkeys([toml.image.requirements, *toml.test.requirements]):
         if requirements and toml.source.repository == ".":
             yield _requirements(settings, requirements, image=requirements == toml.image.requirements)
-    yield _try(app, "model", lambda: _model(settings, backends.store(settings)))
-    yield _try(app, "registry", lambda: _registry(settings, backends.registry(settings)))
+    yield attempt(app, "model", lambda: _model(settings, backends.store(settings)))
+    yield attempt(app, "registry", lambda: _registry(settings, backends.registry(settings)))
     if toml.image.builder == "docker" or any(each.target == "docker:" for each in toml.environments.values()):
-        yield _try(app, "docker", lambda: _engine(settings))
+        yield attempt(app, "docker", lambda: _engine(settings))
     if toml.test.where == "image":
-        yield _try(app, "tests", lambda: _inside(settings))
-    for name in toml.environments:
-        yield _try(app, name, partial(_target, backends, settings, name))
+        yield attempt(app, "tests", lambda: _inside(settings))
+    for name, each in toml.environments.items():
+        reached = True
+        if each.target.startswith(("kubernetes:", "aks:")):
+            clusters: Any = import_module("tandem.cli.cluster_checks")
+            reached = yield from clusters.cluster(backends, settings, name)
+        if reached:
+            yield attempt(app, name, partial(_target, backends, settings, name))
 
 
-def _try(app: str, what: str, look: Callable[[], str]) -> Check:
+def attempt(app: str, what: str, look: Callable[[], str]) -> Check:
     """What `look` says, or the error's own words: every TandemError says what to do."""
     try:
         return Check(app, what, True, look())
