@@ -38,9 +38,10 @@ class _Early:
 
 def _content(file: Blob) -> bytes:
     """The whole file, or a little more than there should be: whoever checks it shall see that."""
-    held = bytearray()
+    held, length = list[bytes](), 0
     for piece in file.open(0):
-        held += piece
-        if len(held) > file.size:
+        held.append(piece)
+        length += len(piece)
+        if length > file.size:
             break
-    return bytes(held)
+    return b"".join(held)  # a copy only where there are several

@@ -123,14 +123,12 @@ def _read(segment: bytes | Blob, offset: int) -> Iterator[bytes]:
 
 def _joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes in pieces of PIECE at least, so that a thousand small files are no thousand small writes."""
-    held = bytearray()
+    held, length = list[bytes](), 0
     for piece in pieces:
-        if not held and len(piece) >= PIECE:
-            yield piece
-            continue
-        held += piece
-        if len(held) >= PIECE:
-            yield bytes(held)
-            held.clear()
+        held.append(piece)
+        length += len(piece)
+        if length >= PIECE:
+            yield b"".join(held)  # one copy, and none of a piece that is long enough alone
+            held, length = [], 0
     if held:
-        yield bytes(held)
+        yield b"".join(held)
