@@ -32,7 +32,7 @@ def cluster(backends: Any, settings: Settings, name: str) -> Generator[Check, No
     if not first.fine:
         return False
     target, wanted = found[0], list[Wanted]()
-    yield check("namespace", lambda: _namespace(target.cluster))
+    yield _namespace(settings, name, target.cluster)
     yield check("YAML", lambda: _yaml(backends, settings, target, wanted))
     yield from (Check(settings.app, f"{name}: replicas", None, text) for text in _scaled(wanted))
     yield _permissions(settings, name, target, wanted)
@@ -48,23 +48,26 @@ def _answers(backends: Any, settings: Settings, name: str, found: list[Kubernete
     return f"{target.cluster.name} answers: Kubernetes {version}"
 
 
-def _namespace(cluster: Cluster) -> str:
-    name, trial = cluster.namespace, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tandem-check"}}
+def _namespace(settings: Settings, name: str, cluster: Cluster) -> Check:
+    what, where = f"{name}: namespace", cluster.namespace
+    trial = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tandem-check"}}
     looks: tuple[Callable[[], object], ...] = (
-        lambda: cluster.call("GET", f"/api/v1/namespaces/{name}"),
+        lambda: cluster.call("GET", f"/api/v1/namespaces/{where}"),
         lambda: cluster.create(trial, dry_run=True),  # for whoever may not look at namespaces
     )
     for look in looks:
         try:
             look()
-            return f"{name} is there"
+            return Check(settings.app, what, True, f"{where} is there")
         except ApiRefused as error:
             if error.missing:
-                told = f"there is no namespace {name} in {cluster.name}: 'kubectl create namespace {name}'"
-                raise TandemError(told) from None
+                told = f"there is no namespace {where} in {cluster.name}: 'kubectl create namespace {where}'"
+                return Check(settings.app, what, False, told)
             if error.status != 403:
-                raise
-    return f"whether {name} is there, this identity may not ask"
+                return Check(settings.app, what, False, str(error))
+        except TandemError as error:
+            return Check(settings.app, what, False, str(error))
+    return Check(settings.app, what, None, f"whether {where} is there, this identity may not ask")
 
 
 def _yaml(backends: Any, settings: Settings, target: KubernetesTarget, wanted: list[Wanted]) -> str:

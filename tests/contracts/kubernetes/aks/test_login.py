@@ -1,19 +1,25 @@
 """Into an AKS: whichever kubeconfig Azure gives, the cluster is reached; what is missing is named."""
 
 import re
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
 
+from tandem.cli.pull_checks import pull
 from tandem.errors import SettingsError, TandemError, Unreachable
 from tandem.records import Running
 from tandem.seams import Target
+from tandem.settings import Settings
+from tandem.targets import Given, open_target
 from tandem.targets.kubernetes.aks import open_aks
 from tandem.targets.kubernetes.arm import Arm, place_of
 from tandem.targets.kubernetes.entra import Tokens, cloud
+from tandem.targets.kubernetes.target import KubernetesTarget
 from tests.azure_double import ARM, CLUSTER, SERVER, SUBSCRIPTION, Azure
 from tests.contracts.kubernetes.aks.conftest import kubeconfig
 from tests.kubernetes_cluster import Cluster
@@ -60,6 +66,30 @@ def test_a_cluster_of_another_tenant_says_what_to_do(azure: Azure, open_environm
     azure.tenant = False
     with pytest.raises(TandemError, match=r"AKS contoso does not know who is asking: .*'az login --tenant'"):
         open_environment().state()
+
+
+def test_a_token_that_is_refused_for_a_moment_is_shown_again(
+    azure: Azure, writer: None, open_environment: Open
+) -> None:
+    azure.tenant, target = False, open_environment()
+    vouching = threading.Timer(0.5, lambda: setattr(azure, "tenant", True))
+    vouching.start()
+    assert target.state().token == ""
+    vouching.join()
+
+
+def test_a_check_says_how_to_look_whether_the_nodes_may_pull(
+    azure: Azure, writer: None, open_environment: Open, tmp_path: Path, url: str
+) -> None:
+    open_environment()
+    file = tmp_path / "deployments" / "digits" / "app.toml"
+    file.write_text(re.sub(r'\nregistry = ".*"', '\nregistry = "contosoml.azurecr.io/digits"', file.read_text()))
+    settings = Settings.load("digits", tmp_path)
+    target = open_target(settings, "local", Given())
+    assert isinstance(target, KubernetesTarget)
+    found = pull(settings, "local", target, [])
+    assert found.fine is None
+    assert "'az aks check-acr --resource-group ml --name contoso --acr contosoml.azurecr.io'" in found.says
 
 
 @pytest.mark.parametrize(
