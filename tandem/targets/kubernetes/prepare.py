@@ -46,13 +46,13 @@ def prepare(wanted: Sequence[Wanted], given: Marks, scaled: Collection[tuple[str
     """
     scaled = {*scaled, *(scales(each.body) for each in wanted if each.body["kind"] == SCALED)}
     done = [replace(each, body=_prepared(each, given, scaled)) for each in wanted]
+    for each in done:
+        if each.body["kind"] in OTHERS:
+            raise ReleaseFailed(f"{each.where}: a {each.body['kind']} is not rolled out; use a Deployment", "candidate")
     if not any(each.body["kind"] == "Deployment" for each in done):
         raise ReleaseFailed(
             "there is no Kubernetes Deployment in the app's YAML: nothing would run the image", "candidate"
         )
-    for each in done:
-        if each.body["kind"] in OTHERS:
-            raise ReleaseFailed(f"{each.where}: a {each.body['kind']} is not rolled out; use a Deployment", "candidate")
     return sorted(done, key=lambda each: each.body["kind"] in (*TEMPLATED, SCALED))
 
 

@@ -67,7 +67,8 @@ def _objects(file: File, mistakes: list[str]) -> Iterator[Wanted]:
         documents = list(yaml.load_all(file.content, _Loader))  # a SafeLoader
         json.dumps(documents, allow_nan=False)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        mistakes.append(f"{file.path}: not YAML: {' '.join(str(error).split())}")
+        said = " ".join(str(error).split()).replace(' in "<byte string>",', ":")
+        mistakes.append(f"{file.path}: not YAML: {said}")
         return
     for number, document in enumerate(documents, 1):
         where = f"{file.path}, document {number}" if len(documents) > 1 else file.path

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,12 +104,10 @@ def take_back(target: KubernetesTarget, state: Versioned[State], failure: Releas
     return advance(target, state, lambda s: transitions.rolled_back(s, AT))
 
 
-@contextmanager
-def stopped_at(steps: Iterator[Progress], message: str) -> Iterator[Iterator[Progress]]:
-    """The rest of the steps, once one has said this."""
-    while message not in (said := next(steps)).message:
+def go_to(steps: Iterator[Progress], message: str) -> None:
+    """Take steps until one says this."""
+    while message not in next(steps).message:
         pass
-    yield steps
 
 
 def as_it_is(place: Place, *refs: Ref) -> list[Json]:
