@@ -34,6 +34,7 @@ class Azure:
 
     address: str
     certificate: Path
+    server: str = SERVER  # the application that the cluster's tokens must be for
     lives: int = 3600  # seconds that a token lives
     federated: str = "a service account's token"
     kubeconfig: str = ""  # base64
@@ -72,7 +73,7 @@ class Azure:
     def review(self, token: str) -> Answer:
         status: dict[str, object] = {"authenticated": False}
         try:
-            said = jwt.decode(token, KEY, ["HS256"], audience=SERVER)
+            said = jwt.decode(token, KEY, ["HS256"], audience=self.server)
             if self.tenant:
                 self.seen.add(token)
                 status = {"authenticated": True, "user": {"username": said["oid"], "uid": said["oid"]}}

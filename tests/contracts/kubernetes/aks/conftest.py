@@ -70,14 +70,14 @@ def azure(doubles: Azure, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp
     return doubles
 
 
-def kubeconfig(cluster: Cluster, form: str) -> str:
+def kubeconfig(cluster: Cluster, form: str, server: str = SERVER) -> str:
     """What listClusterUserCredential gives, base64: "exec", "azure" (older), or "local" for a local account."""
     document = yaml.safe_load(cluster.kubeconfig.read_text())
     plugin = {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "kubelogin", "provideClusterInfo": False}
-    arguments = ["get-token", "--environment", "AzurePublicCloud", "--server-id", SERVER, "--login", "devicecode"]
+    arguments = ["get-token", "--environment", "AzurePublicCloud", "--server-id", server, "--login", "devicecode"]
     users = {
         "exec": {"exec": {**plugin, "args": arguments, "env": None}},
-        "azure": {"auth-provider": {"name": "azure", "config": {"apiserver-id": SERVER, "config-mode": "1"}}},
+        "azure": {"auth-provider": {"name": "azure", "config": {"apiserver-id": server, "config-mode": "1"}}},
     }
     if form in users:
         document["users"] = [{**each, "user": users[form]} for each in document["users"]]

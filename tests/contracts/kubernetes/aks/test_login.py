@@ -2,6 +2,7 @@
 
 import re
 import threading
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tandem.targets.kubernetes.aks import open_aks
 from tandem.targets.kubernetes.arm import Arm, place_of
 from tandem.targets.kubernetes.entra import Tokens, cloud
 from tandem.targets.kubernetes.target import KubernetesTarget
-from tests.azure_double import ARM, CLUSTER, SERVER, SUBSCRIPTION, Azure
+from tests.azure_double import ARM, CLUSTER, SUBSCRIPTION, Azure
 from tests.contracts.kubernetes.aks.conftest import kubeconfig
 from tests.kubernetes_cluster import Cluster
 
@@ -31,10 +32,11 @@ Open = Callable[..., Target]
 def test_where_entra_logs_in_its_token_for_the_server_of_the_kubeconfig_is_the_bearer(
     azure: Azure, cluster: Cluster, writer: None, open_environment: Open, form: str
 ) -> None:
-    azure.kubeconfig = kubeconfig(cluster, form)
+    azure.server = server = str(uuid.uuid4())  # older clusters have one of their own
+    azure.kubeconfig = kubeconfig(cluster, form, server)
     target = open_environment()
     assert (target.state().token, target.running()) == ("", Running((), None))
-    assert azure.scopes == [f"{ARM}/.default", f"{SERVER}/.default"]
+    assert azure.scopes == [f"{ARM}/.default", f"{server}/.default"]
     assert len(azure.seen) == 1
     assert azure.asked == [f"POST {CLUSTER}/listClusterUserCredential"]
 
