@@ -6,6 +6,7 @@ from typing import Any
 
 from tandem.targets.kubernetes.objects import Json, ref_of
 from tandem.targets.kubernetes.owners import VOLATILE
+from tandem.targets.kubernetes.prepare import RELEASE
 
 
 def changes(before: Json | None, after: Json) -> Iterator[str]:
@@ -20,6 +21,7 @@ def changes(before: Json | None, after: Json) -> Iterator[str]:
 
 def _shown(body: Json) -> Json:
     metadata = {key: value for key, value in body["metadata"].items() if key not in VOLATILE}
+    metadata["annotations"] = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != RELEASE}
     return {**{key: value for key, value in body.items() if key != "status"}, "metadata": metadata}
 
 

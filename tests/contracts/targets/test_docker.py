@@ -109,7 +109,7 @@ def test_what_is_not_needed_any_more_leaves_the_engine(
         bring_in(image)
         record_release(image.digest)
         kept.append(image.digest.removeprefix("sha256:")[:12])
-    bring_in(image)
+        list(docker.finish(image))
     tags = {tag.partition(":")[2] for each in client.images.list(docker._repository) for tag in each.tags}
     assert kept[-1] in tags and kept[-2] in tags and kept[0] not in tags
 

@@ -34,6 +34,35 @@ def test_an_image_comes_in_and_the_next_takes_its_place(
     assert "version v2 starts" in target.log()
 
 
+def test_a_preview_names_what_would_change_and_changes_nothing(
+    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
+) -> None:
+    one, two = make_image("v1"), make_image("v2")
+    bring_in(one)
+    before = answer()
+    (line,) = [line for line in target.preview(two) if two.digest in line]
+    assert one.digest in line
+    assert answer() == before and target.preview(one) == []
+
+
+def test_tidying_up_leaves_what_runs_and_what_ran_before(
+    target: Target,
+    make_image: Callable[..., Image],
+    bring_in: BringIn,
+    answer: Answer,
+    record_release: Callable[[str], Versioned[State]],
+) -> None:
+    one, two = make_image("v1"), make_image("v2")
+    for image in (one, two):
+        bring_in(image)
+        record_release(image.digest)
+        for _ in range(2):
+            list(target.finish(image))
+    assert answer()["version"] == "v2"
+    bring_in(one)
+    assert answer()["version"] == "v1"
+
+
 def test_bringing_in_what_runs_already_leaves_it_running(
     make_image: Callable[..., Image], bring_in: BringIn, answer: Answer
 ) -> None:
