@@ -114,12 +114,13 @@ def target(settings: Settings, environment: str) -> Target:
 
 
 def kubernetes_yaml(settings: Settings, environment: str, commit: str) -> list[File]:
-    """deployments/APP/kubernetes/ at a commit where it is in the app's repository, else as it is here.
+    """deployments/APP/kubernetes/ at a commit ("": the newest) where the app's repository has it, else as it is here.
 
     The files of the folder itself, and of the environment's own folder in it.
     """
     place = f"deployments/{settings.app}/kubernetes"
-    found = repository(settings).files(commit, place) if commit else {}
+    code = repository(settings)
+    found = code.files(commit or code.newest().id, place)
     here = settings.root / place
     if not found:
         found = {str(file.relative_to(here)): file.read_bytes() for file in here.rglob("*") if file.is_file()}

@@ -133,8 +133,7 @@ def adopt(app: str, environment: str) -> list[str]:
     if take is None:
         url = settings.environment(environment).target
         raise Refused(f"{environment}'s target is {url}: there is nothing that others made; only kubernetes: and aks:")
-    commit = backends.repository(settings).newest().id
-    return list(take(commit))
+    return list(take())
 
 
 def _names(block: Block, what: str) -> bool:
