@@ -53,10 +53,9 @@ def test_one_failure_alone_is_forgiven_and_the_requests_go_evenly_over_the_time(
         times.append(time.monotonic())
         return number == 7
 
-    assert soak(serve(fails), ASKS, 2.0) is None
+    assert soak(serve(fails), ASKS, 3.0) is None
     assert len(times) >= ENOUGH
-    middle = times[0] + 1.0
-    assert sum(at < middle for at in times) < 0.75 * len(times)
+    assert times[100] - times[0] > 1.8
 
 
 def test_without_requests_there_is_nothing_to_ask() -> None:
