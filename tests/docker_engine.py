@@ -50,8 +50,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pytest.skip(f"{program} is not installed (Debian's {package}), and DOCKER_HOST names no daemon")
     if os.geteuid():
         pytest.skip("a Docker daemon of the tests' own needs root: set DOCKER_HOST to one that is there")
-    with _used(_shared(tmp_path_factory)) as folder:
-        yield f"unix://{folder}/docker.sock"
+    with own_engine(_shared(tmp_path_factory)) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -114,8 +114,11 @@ def _shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def _used(shared: Path) -> Iterator[Path]:
-    """The folder of a daemon that stays as long as this is open; it is gone afterwards where nobody else uses it."""
+def own_engine(shared: Path) -> Iterator[str]:
+    """A daemon's address as long as this is open; afterwards the daemon is gone, where nobody else uses it.
+
+    Processes that name the same folder `shared` have one daemon.
+    """
     named = shared / "dockerd.folder"
     with (shared / "dockerd.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -127,7 +130,7 @@ def _used(shared: Path) -> Iterator[Path]:
             named.write_text(folder)
             user = _started(Path(folder), shared / "dockerd.log")
     try:
-        yield Path(named.read_text())
+        yield f"unix://{named.read_text()}/docker.sock"
     finally:
         user.shutdown(socket.SHUT_WR)
         user.settimeout(60)

@@ -75,6 +75,13 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster of KUBECONFIG, or the tests' own, running: it stays, for every process and the next run."""
+    with running_cluster() as found:
+        yield found
+
+
+@contextlib.contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """The same, for programs that are no tests."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem-tests"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "cluster.in-use").open("w") as in_use:
