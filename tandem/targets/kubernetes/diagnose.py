@@ -66,7 +66,7 @@ def of_pod(pod: Json, events: Sequence[Json], waited: float, before: Mapping[str
         if found := _of_container(name, container, own, container in inits, before.get(container["name"], 0)):
             return found
     for event in own:
-        if event.get("reason") == "Failed" and "pull" in str(event.get("message", "")):
+        if event.get("reason") == "Failed" and "pull" in str(event.get("message", "")) and not _secret_late(own):
             return Finding(_image(event["message"]), "environment", name)
         if event.get("reason") == "FailedMount" and waited > MOUNT and NOT_THERE.search(str(event.get("message", ""))):
             return Finding(f"pod {name} cannot be started: {event['message']}", "environment", name)
@@ -77,7 +77,7 @@ def _of_container(pod: str, container: Json, events: Sequence[Json], init: bool,
     name, state = container["name"], container.get("state") or {}
     waiting, dead = state.get("waiting") or {}, state.get("terminated")
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in NO_IMAGE:
+    if reason in NO_IMAGE and not _secret_late(events):
         told = [e["message"] for e in events if e.get("reason") == "Failed" and "pull" in str(e.get("message", ""))]
         return Finding(_image(next(iter(told), message or reason)), "environment", pod)
     if reason == "CreateContainerConfigError":
@@ -136,6 +136,14 @@ def _unschedulable(name: str, pod: Json, events: Sequence[Json], waited: float) 
         if condition["status"] == "False" and condition.get("reason") == "Unschedulable":
             return Finding(f"there is no room for pod {name}: {condition.get('message', '')}", "environment", name)
     return None
+
+
+def _secret_late(events: Sequence[Json]) -> bool:
+    """Whether the first pull came before the node might read the pod's new pull secret: the second is seconds away."""
+    if not any(event.get("reason") == "FailedToRetrieveImagePullSecret" for event in events):
+        return False
+    pulls = [e for e in events if e.get("reason") == "Failed" and "Failed to pull" in str(e.get("message", ""))]
+    return sum(int((e.get("series") or {}).get("count") or e.get("count") or 1) for e in pulls) < 2
 
 
 def _image(message: str) -> str:

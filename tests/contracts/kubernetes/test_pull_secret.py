@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,12 +24,13 @@ from tandem.targets.kubernetes.wishes import Wishes, wishes
 from tests.contracts.registries.conftest import acr, repository
 from tests.contracts.registries.entra import refresh_token
 from tests.contracts.targets.conftest import make_image
-from tests.kubernetes_app import app_files
+from tests.kubernetes_app import DEPLOYMENT, app_files
 from tests.kubernetes_cluster import Cluster as RealCluster
 from tests.kubernetes_role import role_client
 
 __all__ = ["acr", "make_image", "repository"]
 
+PATIENT = DEPLOYMENT.replace("progressDeadlineSeconds: 12", "progressDeadlineSeconds: 40")  # two pulls
 USER = "00000000-0000-0000-0000-000000000000"
 
 
@@ -58,7 +61,7 @@ def target(cluster: RealCluster, namespace: str, acr: str, repository: str, pass
     """An environment with a pull secret, as the Role of docs/kubernetes-role.yaml lets it be."""
     there = Cluster(role_client(cluster, namespace), namespace, cluster.context)
     wish = Wishes(PullSecret("digits", acr, lambda: (USER, password)))
-    return KubernetesTarget(there, "digits", "local", f"{acr}/{repository}", lambda commit: app_files(), wish)
+    return KubernetesTarget(there, "digits", "local", f"{acr}/{repository}", lambda commit: app_files(PATIENT), wish)
 
 
 def secret(cluster: RealCluster, namespace: str) -> str:
@@ -95,6 +98,30 @@ def test_without_it_the_cluster_may_not_pull_which_is_the_environments_fault(
     with pytest.raises(ReleaseFailed, match="the cluster may not pull the image") as failed:
         list(target.roll_out(image, target.state()))
     assert failed.value.fault == "environment"
+
+
+def test_a_secret_that_the_node_hears_of_after_its_first_pull_fails_no_release(
+    cluster: RealCluster, namespace: str, target: KubernetesTarget, image: Image
+) -> None:
+    late, target.wishes = target.wishes.pull_secret, Wishes()
+    assert late is not None
+    named = "      imagePullSecrets: [{name: tandem-pull-digits}]\n      containers:"
+    deployment = PATIENT.replace("      containers:", named)
+    target.files = lambda commit: app_files(deployment)
+    selected = "jsonpath={.items[?(@.reason=='Failed')].message}"
+
+    def heard() -> None:
+        deadline = time.monotonic() + 30
+        while "Failed to pull" not in cluster.kubectl("-n", namespace, "get", "events", "-o", selected):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        late.write(target.cluster, target.label)
+
+    writing = threading.Thread(target=heard)
+    writing.start()
+    list(target.roll_out(image, target.state()))
+    writing.join()
+    assert target.running().digests == (image.digest,)
 
 
 def test_a_first_release_that_is_taken_back_takes_its_secret_with_it(
