@@ -55,10 +55,9 @@ class Trials:
     def publish(self, how: str) -> str:
         """A new model that behaves so; its version."""
         folder = self.place.root / "model"
-        facts = folder / "how.txt"
-        facts.write_text(how)
-        store = backends.store(self.settings)
-        return store.publish(APP, files_of(folder), facts_of(folder)).version
+        (folder / "how.txt").write_text(how)
+        files = files_of(folder)
+        return backends.store(self.settings).publish(APP, files, facts_of(files)).version
 
     def integrate(self, commit: str, model: str) -> Candidate:
         """The candidate of these two, by the command."""

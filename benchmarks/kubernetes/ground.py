@@ -52,7 +52,8 @@ class Ground:
     def tandem(self, *words: str, code: int | None = 0) -> Done:
         """The command in the clone; SystemExit with what it said where it ends with another code (None: any)."""
         began = time.monotonic()
-        run = subprocess.run([TANDEM, *words], cwd=self.root, env=self.env, capture_output=True, text=True)
+        argv = [TANDEM, *words]
+        run = subprocess.run(argv, cwd=self.root, env=self.env, capture_output=True, text=True, check=False)
         done = Done(run.returncode, run.stdout + run.stderr, time.monotonic() - began)
         if code is not None and done.code != code:
             raise SystemExit(f"tandem {' '.join(words)} ended with {done.code}: {done.said[-4000:]}")
