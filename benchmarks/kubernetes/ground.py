@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from benchmarks.servers import free_port, registry, running
+from tandem.flows import backends, ingredients
+from tandem.records import Candidate
+from tandem.seams import Target
 from tandem.settings import Settings
 from tests.docker_engine import own_engine, push_base_image
 from tests.kubernetes_cluster import Cluster, own_namespace, running_cluster
@@ -68,6 +72,22 @@ class Ground:
         subprocess.run([*git, "commit", "-qm", subject], check=True)
         return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
+    def first(self) -> Candidate:
+        """A model published, the last commit integrated and released: what the rest builds upon."""
+        self.tandem("publish", APP, str(self.root / "model"))
+        made = self.candidate(self.tandem("integrate", APP).said)
+        self.tandem("release", APP, ENVIRONMENT)
+        return made
+
+    def candidate(self, said: str) -> Candidate:
+        """The one that `tandem integrate` names last."""
+        return ingredients.named_candidate(self.settings, backends.registry(self.settings), said.split()[-1])
+
+    @property
+    def target(self) -> Target:
+        """The environment."""
+        return backends.target(self.settings, ENVIRONMENT)
+
     def let_others(self) -> None:
         """A moment in which tests that end a part of the cluster have their turn; they wait for everybody else's."""
         fcntl.flock(self.cluster.in_use, fcntl.LOCK_UN)
@@ -103,7 +123,8 @@ def ground(verify: str = "", changes: Mapping[str, str] | None = None) -> Iterat
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "TANDEM_"))}
         env = {"PREFECT_API_URL": api, "PREFECT_HOME": str(folder / "prefect"), "DOCKER_HOST": engine}
         env |= {"KUBECONFIG": str(cluster.kubeconfig), "TANDEM_ROOT": str(root)}
-        os.environ.update(env)  # for what runs in this process
+        os.environ.update(env)  # for what runs in this process, which has read Prefect's settings already
+        run.enter_context(temporary_settings({PREFECT_API_URL: api, PREFECT_HOME: folder / "prefect"}))
         subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
         made = Ground(
             root, cluster, namespace, folder / "registry" / "data/docker/registry/v2/blobs/sha256", kept | env
