@@ -75,6 +75,8 @@ def _yaml(backends: Any, settings: Settings, target: KubernetesTarget, wanted: l
     try:
         found = read(target.files(commit), target.cluster.namespace)
         prepare(found, Marks(settings.app, target.label, f"{target.place}@sha256:{'0' * 64}", "check", {}))
+        if target.wishes.dns:
+            target.wishes.dns.fits(found)
     except ReleaseFailed as error:
         raise TandemError(f"at {commit[:12]}: {error}") from None
     wanted += found

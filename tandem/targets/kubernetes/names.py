@@ -4,7 +4,7 @@ https://learn.microsoft.com/azure/aks/static-ip#apply-a-dns-label-to-the-service
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ import dns.resolver
 from tandem.errors import ReleaseFailed, SettingsError
 from tandem.records import Progress
 from tandem.targets.kubernetes.cluster import Cluster
+from tandem.targets.kubernetes.objects import Json, Wanted
 from tandem.targets.kubernetes.prepare import LABEL
 
 WAIT = 300.0  # seconds until a new name may be known
@@ -30,6 +31,10 @@ class DnsLabel:
     label: str
     suffix: Callable[[], str]
     resolver: str | None = None
+
+    def fits(self, wanted: Sequence[Wanted]) -> None:
+        """ReleaseFailed, the candidate's fault, where not exactly one of these objects takes the label."""
+        _one([each.body for each in wanted if each.body["kind"] == "Service"])
 
     def wait(self, cluster: Cluster, environment: str, seconds: float = WAIT) -> Iterator[Progress]:
         """Until the name resolves to the address. Raises ReleaseFailed, the environment's fault, naming both."""
@@ -55,8 +60,17 @@ class DnsLabel:
 
 
 def _address(cluster: Cluster, environment: str) -> str:
-    services = cluster.items("v1", "Service", f"{LABEL}={environment}")[0]
-    balanced = [body for body in services if body["spec"].get("type") == "LoadBalancer"]
+    service = _one(cluster.items("v1", "Service", f"{LABEL}={environment}")[0])
+    given = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    found = [str(each["ip"]) for each in given if each.get("ip")]
+    if not found:
+        name = service["metadata"]["name"]
+        raise ReleaseFailed(f"Service/{name} has no IP address, and a DNS label is one's name", "environment")
+    return found[0]
+
+
+def _one(services: Sequence[Json]) -> Json:
+    balanced = [body for body in services if (body.get("spec") or {}).get("type") == "LoadBalancer"]
     if len(balanced) != 1:
         names = ", ".join(body["metadata"]["name"] for body in balanced) or "none"
         raise ReleaseFailed(
@@ -64,12 +78,7 @@ def _address(cluster: Cluster, environment: str) -> str:
             "out, and annotate the one in the app's YAML",
             "candidate",
         )
-    given = ((balanced[0].get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    found = [str(each["ip"]) for each in given if each.get("ip")]
-    if not found:
-        name = balanced[0]["metadata"]["name"]
-        raise ReleaseFailed(f"Service/{name} has no IP address, and a DNS label is one's name", "environment")
-    return found[0]
+    return balanced[0]
 
 
 def _resolver(place: str | None) -> dns.resolver.Resolver:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tandem.errors import ReleaseFailed
+from tandem.errors import ReleaseFailed, SettingsError
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.objects import Json, Ref
 from tandem.targets.kubernetes.prepare import LABEL
@@ -50,7 +50,10 @@ class PullSecret:
             cluster.delete(self.ref, found["metadata"]["uid"])
 
     def _body(self, label: str) -> Json:
-        found = self.account()
+        try:
+            found = self.account()
+        except SettingsError as error:  # its secret is not where app.toml says
+            raise ReleaseFailed(f"{self.ref}: {error}", "environment") from None
         if found is None:
             raise ReleaseFailed(f"{self.ref}: [image] credentials of app.toml give no account", "environment")
         user, password = found

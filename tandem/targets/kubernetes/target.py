@@ -83,7 +83,7 @@ class KubernetesTarget:
         applied = self._apply(wanted, live, expected)
         yield Progress(f"{len(applied)} objects applied; waiting for the pods")
         yield from wait(self.cluster, self.label, _deployments(applied), events)
-        yield from self._reached()
+        yield from self._reached(applied)
         still_ours(self.cluster, applied)
         if self.wishes.dns:
             yield from self.wishes.dns.wait(self.cluster, self.label)
@@ -155,7 +155,10 @@ class KubernetesTarget:
             dns_label=dns.label if dns else None,
         )
         commit = image.manifest.annotations.get("org.opencontainers.image.revision", "")
-        return prepare(read(self.files(commit), self.cluster.namespace), given, scaled(self.cluster))
+        wanted = prepare(read(self.files(commit), self.cluster.namespace), given, scaled(self.cluster))
+        if dns:
+            dns.fits(wanted)
+        return wanted
 
     def _live(self) -> list[Json]:
         kinds = self.states.kinds()
@@ -176,7 +179,7 @@ class KubernetesTarget:
             raise
         return applied
 
-    def _reached(self) -> Iterator[Progress]:
+    def _reached(self, applied: Sequence[Json]) -> Iterator[Progress]:
         until, said = time.monotonic() + ADDRESS, False
         while True:
             found, waiting = address(self.cluster, self.label)
@@ -190,6 +193,7 @@ class KubernetesTarget:
                 what = f"nothing answers at {found}" if found else f"{waiting} was given no address"
                 raise ReleaseFailed(f"{what} after {ADDRESS:.0f} s", "environment")
             time.sleep(0.1)
+            still_ours(self.cluster, applied)  # a Service that somebody leads elsewhere is never reached
 
 
 def _deployments(applied: Sequence[Json]) -> dict[str, Json]:

@@ -146,6 +146,18 @@ def test_a_secret_that_somebody_else_made_is_not_touched(
     assert secret(cluster, namespace) == before
 
 
+def test_an_account_that_is_not_where_app_toml_says_fails_before_anything_changes(
+    target: KubernetesTarget, image: Image
+) -> None:
+    def account() -> tuple[str, str]:
+        raise SettingsError("image.credentials: the environment variable ACCOUNT is not set here")
+
+    target.wishes = Wishes(PullSecret("digits", "registry.example.com", account))
+    with pytest.raises(ReleaseFailed, match=r"^Secret/tandem-pull-digits: .* ACCOUNT is not set here$") as failed:
+        list(target.roll_out(image, target.state()))
+    assert (failed.value.fault, target.snapshot().content) == ("environment", {})
+
+
 def test_a_pull_secret_without_an_account_is_a_mistake_of_app_toml(tmp_path: Path) -> None:
     folder = tmp_path / "deployments" / "digits"
     folder.mkdir(parents=True)

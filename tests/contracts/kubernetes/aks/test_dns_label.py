@@ -10,9 +10,11 @@ import pytest
 from tandem.errors import ReleaseFailed, SettingsError
 from tandem.records import Image
 from tandem.seams import Target
+from tandem.targets import Given
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.names import DnsLabel
 from tests.azure_double import CLUSTER, Azure
+from tests.kubernetes_app import app_files
 from tests.kubernetes_cluster import Cluster as RealCluster
 from tests.name_server import Names, name_server
 
@@ -106,6 +108,16 @@ def test_one_label_for_two_addresses_is_refused(
         service(cluster, namespace, name)
     with pytest.raises(ReleaseFailed, match=r"dns_label names one address, .* are: digits, metrics"):
         list(label.wait(there, "digits.local", seconds=0.1))
+
+
+def test_one_label_for_no_address_is_found_before_anything_changes(
+    azure: Azure, writer: None, open_environment: Callable[..., Target], make_image: Callable[..., Image]
+) -> None:
+    files = app_files()[:1]  # no Service
+    target = open_environment(more='dns_label = "digits"', given=Given(files=lambda commit: files))
+    with pytest.raises(ReleaseFailed, match=r"dns_label names one address, .* are: none") as failed:
+        target.preview(make_image("v1"))
+    assert failed.value.fault == "candidate"
 
 
 def test_without_azure_the_region_must_be_said(open_environment: Callable[..., Target]) -> None:
