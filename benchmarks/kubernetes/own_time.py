@@ -1,0 +1,90 @@
+"""What `tandem release` takes beside waiting for the cluster, and where it goes:
+`python -m benchmarks.kubernetes.own_time [--rounds 5]`, from the repository's root.
+
+Read off the times in the release's own log, which a real Prefect server records too. What lies between "objects
+applied" and "users reach it" is the cluster's.
+"""
+
+import argparse
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from datetime import datetime
+
+from benchmarks.kubernetes.ground import APP, ENVIRONMENT, TANDEM, Ground, ground
+
+MARKS = (  # what the log says at the end of each part
+    ("process start, imports, the flow run's start", "Beginning flow run"),
+    ("lock, state, choose", "is the wanted pair"),
+    ("release notes, approvals, image", "Finished in state|release notes.*Finished"),
+    ("begin recorded, YAML", "dry run of"),
+    ("dry run and apply", "objects applied"),
+    ("(the cluster)", "users reach it"),
+    ("verify", ": right, [0-9]+ ms"),
+    ("record, tidy up", " runs .* at http"),
+)
+LINE = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) \| \w+ +\| (.*)$")
+
+
+def release(place: Ground, steps: dict[str, list[float]]) -> None:
+    """One release by the command; the seconds of each part are added."""
+    began, day = time.time(), datetime.now()
+    argv = [TANDEM, "release", APP, ENVIRONMENT]
+    done = subprocess.run(argv, cwd=place.root, env=place.env, capture_output=True, text=True, check=True)
+    ended, said = time.time(), list[tuple[float, str]]()
+    for each in (done.stdout + done.stderr).splitlines():
+        if match := LINE.match(each):
+            at = datetime.strptime(match[1], "%H:%M:%S.%f").replace(year=day.year, month=day.month, day=day.day)
+            said.append((at.timestamp(), match[2]))
+    last = began
+    for part, mark in MARKS:
+        found = [at for at, text in said if re.search(mark, text) and at >= last]
+        if not found:
+            continue
+        at = found[-1] if part == "verify" else found[0]
+        steps[part].append(at - last)
+        last = at
+    steps["after: the address, the process' end"].append(ended - last)
+
+
+def started(place: Ground, words: list[str | object]) -> float:
+    """Seconds that a command takes."""
+    began = time.monotonic()
+    subprocess.run(words, cwd=place.root, env=place.env, capture_output=True, check=True)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    """Measures, and prints the table."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--show", action="store_true", help="the last release's log")
+    wish = asked.parse_args()
+    steps, beside = defaultdict(list), defaultdict(list)
+    with ground() as place:
+        place.first()
+        page = place.root / "app" / "templates" / "try.html"
+        for number in range(wish.rounds):
+            place.commit(f"Change {number}", {"app/templates/try.html": f"{page.read_text()}<!-- {number} -->"})
+            place.tandem("integrate", APP)
+            release(place, steps)
+            beside["python"].append(started(place, [sys.executable, "-c", "pass"]))
+            beside["… and `import prefect`"].append(started(place, [sys.executable, "-c", "import prefect.flows"]))
+            everything = "import tandem.flows.release, tandem.targets.kubernetes.target"
+            beside["… and all of release"].append(started(place, [sys.executable, "-c", everything]))
+            beside["`tandem release` where nothing is to be released"].append(
+                place.tandem("release", APP, ENVIRONMENT).seconds
+            )
+            place.let_others()
+    own = [name for name in steps if not name.startswith("(")]
+    steps["**Tandem's own**"] = [sum(steps[name][at] for name in own) for at in range(wish.rounds)]
+    print("| part | min s | median s | max s |\n|---|---|---|---|")
+    for name, each in [*steps.items(), *beside.items()]:
+        print(f"| {name} | {min(each):.2f} | {statistics.median(each):.2f} | {max(each):.2f} |")
+
+
+if __name__ == "__main__":
+    main()
