@@ -1,0 +1,230 @@
+"""Others edit and release at the same time: exactly one wins, and nothing of theirs is lost unseen."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tandem.errors import ReleaseFailed, StateChanged, TandemError
+from tandem.records import Release, UnderWay, Versioned
+from tandem.targets.kubernetes.objects import File, Ref
+from tests.contracts.kubernetes.place import (
+    AT,
+    DEPLOYMENT,
+    Place,
+    as_it_is,
+    begin,
+    bring_in,
+    candidate,
+    go_to,
+    pods,
+    quick,
+    service,
+    take_back,
+)
+from tests.contracts.kubernetes.wire import Asked, Wire, wire
+
+RULES = File(
+    "deployments/digits/kubernetes/rules.yaml",
+    b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: b}\n",
+)
+
+
+@pytest.fixture
+def slow(shared: Place) -> Iterator[Wire]:
+    with wire(shared.real) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def stands(shared: Place) -> None:
+    """Version v1 runs, as the last good release, whatever the test before did."""
+    shared.files = (quick(), service())
+    target = shared.target()
+    state = target.state()
+    if state.value.under_way:
+        take_back(target, state, ReleaseFailed("left by another test", "environment"))
+    elif state.value.current is None:
+        bring_in(target, shared.image("v1"), "r-1")
+
+
+def image_of(place: Place) -> str:
+    return place.kubectl("get", "deployment", "digits", "-o", "jsonpath={.spec.template.spec.containers[0].image}")
+
+
+def env_of(place: Place) -> str:
+    return place.kubectl(
+        "get", "deployment", "digits", "-o", "jsonpath={.spec.template.spec.containers[0].env[*].name}"
+    )
+
+
+def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(shared: Place, slow: Wire) -> None:
+    target = shared.target()
+    state = begin(target, image := shared.image("v2"), "r-early")
+    shared.kubectl("set", "env", "deployment/digits", "EARLY=1")
+    with pytest.raises(ReleaseFailed, match=r"Deployment/digits was edited by somebody else.*kubectl-set") as failed:
+        list(target.roll_out(image, state))
+    assert failed.value.fault == "environment"
+    take_back(target, state, failed.value)
+    assert env_of(shared) == "EARLY"
+
+    def edit(asked: Asked) -> None:  # at the last moment: asked first, and not yet applied
+        if asked[0] == "PATCH" and "deployments/digits" in asked[1] and "dryRun" not in asked[1]:
+            slow.before = lambda asked: None
+            shared.kubectl("set", "env", "deployment/digits", "LATE=1")
+
+    target = shared.target(slow.client())
+    state = begin(target, image, "r-late")
+    slow.before = edit
+    with pytest.raises(ReleaseFailed, match=r"Deployment/digits was edited by somebody else.*kubectl-set") as failed:
+        list(target.roll_out(image, state))
+    take_back(target, state, failed.value)
+    assert env_of(shared) == "EARLY LATE"
+    shared.kubectl("set", "env", "deployment/digits", "EARLY-", "LATE-")
+    shared.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (["set", "env", "deployment/digits", "DURING=1"], "Deployment/digits was edited .*kubectl-set"),
+        (["delete", "deployment", "digits"], "Deployment/digits was deleted"),
+        (
+            ["patch", "service", "digits", "-p", '{"spec": {"selector": {"app": "another"}}}'],
+            "Service/digits was edited .*kubectl-patch",
+        ),
+    ],
+)
+def test_an_edit_during_the_rollout_is_named_and_undone(shared: Place, edit: list[str], named: str) -> None:
+    target, before, ran = shared.target(), as_it_is(shared), pods(shared)
+    state = begin(target, image := shared.image("v2"), f"r-{edit[0]}")
+    steps = target.roll_out(image, state)
+    go_to(steps, "objects applied")
+    shared.kubectl(*edit)
+    with pytest.raises(ReleaseFailed, match=named) as failed:
+        list(steps)
+    assert failed.value.fault == "environment"
+    take_back(target, state, failed.value)
+    assert [content for content, _ in as_it_is(shared)] == [content for content, _ in before]
+    if edit[0] == "set":  # at once, while the old pods still stood
+        assert (as_it_is(shared), pods(shared)) == (before, ran)
+
+
+def test_a_status_alone_is_no_edit(shared: Place) -> None:
+    target = shared.target()
+    state = begin(target, image := shared.image("v2"), "r-status")
+    status = '{"status": {"conditions": [{"type": "Seen", "status": "True"}]}}'
+    shared.kubectl("patch", "deployment", "digits", "--subresource=status", "-p", status)
+    steps = target.roll_out(image, state)
+    go_to(steps, "objects applied")
+    shared.kubectl("patch", "deployment", "digits", "--subresource=status", "-p", status.replace("Seen", "Again"))
+    list(steps)
+    take_back(target, state, ReleaseFailed("", "environment"))
+
+
+@pytest.mark.parametrize("late", ["services/digits", "deployments/digits", "configmaps/rules"])
+def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
+    shared: Place, slow: Wire, late: str
+) -> None:
+    """It wakes in the middle of its changes, long after another has brought back what ran."""
+    shared.files = (quick(), service(), RULES)
+    ended, before = shared.target(), as_it_is(shared)
+    asleep, awake = threading.Event(), threading.Event()
+
+    def sleep(asked: Asked) -> None:
+        if asked[0] == "PATCH" and late in asked[1] and "dryRun" not in asked[1]:
+            slow.before = lambda asked: None
+            asleep.set()
+            awake.wait(30)
+
+    sleeper = shared.target(slow.client())
+    state = begin(ended, image := shared.image("v2"), f"r-asleep-{late[:3]}")
+    slow.before = sleep
+    with ThreadPoolExecutor(1) as pool:
+        release = pool.submit(lambda: list(sleeper.roll_out(image, state)))
+        assert asleep.wait(20)
+        take_back(ended, state, ReleaseFailed("killed", "environment"))
+        awake.set()
+        with pytest.raises(StateChanged):
+            release.result(60)
+    assert as_it_is(shared) == before
+    assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
+
+
+def test_a_release_that_another_took_the_place_of_loses_to_it(shared: Place, slow: Wire) -> None:
+    first, second = shared.target(), shared.target()
+    one, two = shared.image("v2"), shared.image("v3")
+    state = begin(first, one, "r-first")
+    steps = first.roll_out(one, state)
+    go_to(steps, "objects applied")
+    take_back(second, state, ReleaseFailed("taken for dead", "environment"))
+    bring_in(second, two, "r-second")
+    with pytest.raises(StateChanged, match="r-second"):
+        list(steps)
+    with pytest.raises(StateChanged):
+        list(first.restore(state.value.under_way.snapshot, state))  # type: ignore[union-attr]
+    assert second.running().digests == (two.digest,)
+
+
+def test_of_two_that_release_at_once_exactly_one_wins(shared: Place) -> None:
+    images = {name: shared.image(name) for name in ("v4", "v5")}
+    ready = threading.Barrier(2)
+
+    def release(name: str) -> str | None:
+        target, image = shared.target(), images[name]
+        state = target.state()
+        ready.wait(20)
+        try:
+            under_way = UnderWay(Release(f"r-{name}", candidate(image), AT), "roll out", target.snapshot())
+            state = target.record(Versioned(replace(state.value, under_way=under_way), state.token))
+            list(target.roll_out(image, state))
+        except TandemError as error:
+            assert isinstance(error, StateChanged)
+            return None
+        return name
+
+    with ThreadPoolExecutor(2) as pool:
+        won = [name for name in pool.map(release, images) if name]
+    assert len(won) == 1
+    assert shared.target().running().digests == (images[won[0]].digest,)
+    assert image_of(shared).endswith(images[won[0]].digest)
+
+
+def test_answers_that_are_lost_on_their_way_change_nothing(shared: Place, slow: Wire) -> None:
+    """Each change is carried out, its answer lost: it is made again, and nobody is taken for an editor."""
+    lost = set[str]()
+
+    def lose(asked: Asked) -> str | None:
+        if asked[0] == "GET" or "dryRun" in asked[1] or asked[1] in lost:
+            return None
+        lost.add(asked[1])
+        return "lose"
+
+    shared.files = (quick(), service(), RULES)
+    target, before = shared.target(slow.client()), as_it_is(shared)
+    slow.before = lose
+    state = begin(target, image := shared.image("v2"), "r-lost")
+    list(target.roll_out(image, state))
+    assert target.running().digests == (image.digest,)
+    lost.clear()
+    take_back(target, state, ReleaseFailed("", "environment"))
+    assert len(lost) >= 4 and as_it_is(shared) == before
+    assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
+
+
+def test_watches_that_are_cut_silenced_or_too_old_cost_no_release(shared: Place, slow: Wire) -> None:
+    turn = iter(range(10**6))
+    ways = ("410", "cut", None, "504", "410", None)
+
+    def trouble(asked: Asked) -> str | None:
+        return ways[next(turn) % len(ways)] if "watch=1" in asked[1] else None
+
+    target = shared.target(slow.client())
+    slow.before = trouble
+    state = begin(target, image := shared.image("v2"), "r-cut")
+    list(target.roll_out(image, state))
+    assert target.running().digests == (image.digest,) and slow.watches() > 6
+    take_back(target, state, ReleaseFailed("", "environment"))
+    assert as_it_is(shared, DEPLOYMENT)
