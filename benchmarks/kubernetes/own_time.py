@@ -7,6 +7,7 @@ applied" and "users reach it" is the cluster's.
 
 import argparse
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -18,22 +19,34 @@ from benchmarks.kubernetes.ground import APP, ENVIRONMENT, TANDEM, Ground, groun
 
 MARKS = (  # what the log says at the end of each part
     ("process start, imports, the flow run's start", "Beginning flow run"),
-    ("lock, state, choose", "is the wanted pair"),
-    ("release notes, approvals, image", "Finished in state|release notes.*Finished"),
-    ("begin recorded, YAML", "dry run of"),
+    ("lock, state, choose", "is the wanted pair|newest unblocked pair"),
+    ("release notes, image, begin recorded, YAML read", "dry run of"),
     ("dry run and apply", "objects applied"),
     ("(the cluster)", "users reach it"),
     ("verify", ": right, [0-9]+ ms"),
     ("record, tidy up", " runs .* at http"),
 )
-LINE = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3}) \| \w+ +\| (.*)$")
+LINE = re.compile(r"^(\d\d:\d\d:\d\d\.\d{3})  (.*)$")
+FORMATS = {
+    f"PREFECT_LOGGING_FORMATTERS_STANDARD_{kind}_RUN_FMT": "%(asctime)s.%(msecs)03d  %(message)s"
+    for kind in ("FLOW", "TASK")
+}
+BESIDE = {
+    "`import prefect.flows`": [sys.executable, "-c", "import prefect.flows"],
+    "import of all that release needs": [
+        sys.executable,
+        "-c",
+        "import tandem.flows.release, tandem.targets.kubernetes.target, tandem.targets.kubernetes.connect",
+    ],
+    "`tandem release` with nothing to release": [TANDEM, "release", APP, ENVIRONMENT],
+}
 
 
 def release(place: Ground, steps: dict[str, list[float]]) -> None:
     """One release by the command; the seconds of each part are added."""
-    began, day = time.time(), datetime.now()
-    argv = [TANDEM, "release", APP, ENVIRONMENT]
-    done = subprocess.run(argv, cwd=place.root, env=place.env, capture_output=True, text=True, check=True)
+    began, day, cpu = time.time(), datetime.now(), _cpu()
+    argv, env = [TANDEM, "release", APP, ENVIRONMENT], {**place.env, **FORMATS}
+    done = subprocess.run(argv, cwd=place.root, env=env, capture_output=True, text=True, check=True)
     ended, said = time.time(), list[tuple[float, str]]()
     for each in (done.stdout + done.stderr).splitlines():
         if match := LINE.match(each):
@@ -43,25 +56,24 @@ def release(place: Ground, steps: dict[str, list[float]]) -> None:
     for part, mark in MARKS:
         found = [at for at, text in said if re.search(mark, text) and at >= last]
         if not found:
-            continue
+            raise SystemExit(f"nothing in the release's log says {mark!r}: {done.stdout}{done.stderr}")
         at = found[-1] if part == "verify" else found[0]
         steps[part].append(at - last)
         last = at
     steps["after: the address, the process' end"].append(ended - last)
+    steps["(CPU seconds of the whole process)"].append(_cpu() - cpu)
 
 
-def started(place: Ground, words: list[str | object]) -> float:
-    """Seconds that a command takes."""
-    began = time.monotonic()
-    subprocess.run(words, cwd=place.root, env=place.env, capture_output=True, check=True)
-    return time.monotonic() - began
+def _cpu() -> float:
+    """CPU seconds of this process' ended children."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
     """Measures, and prints the table."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--show", action="store_true", help="the last release's log")
     wish = asked.parse_args()
     steps, beside = defaultdict(list), defaultdict(list)
     with ground() as place:
@@ -71,13 +83,11 @@ def main() -> None:
             place.commit(f"Change {number}", {"app/templates/try.html": f"{page.read_text()}<!-- {number} -->"})
             place.tandem("integrate", APP)
             release(place, steps)
-            beside["python"].append(started(place, [sys.executable, "-c", "pass"]))
-            beside["… and `import prefect`"].append(started(place, [sys.executable, "-c", "import prefect.flows"]))
-            everything = "import tandem.flows.release, tandem.targets.kubernetes.target"
-            beside["… and all of release"].append(started(place, [sys.executable, "-c", everything]))
-            beside["`tandem release` where nothing is to be released"].append(
-                place.tandem("release", APP, ENVIRONMENT).seconds
-            )
+            for name, words in BESIDE.items():
+                before = time.monotonic(), _cpu()
+                subprocess.run(words, cwd=place.root, env=place.env, capture_output=True, check=True)
+                beside[name].append(time.monotonic() - before[0])
+                beside[f"{name}: CPU seconds"].append(_cpu() - before[1])
             place.let_others()
     own = [name for name in steps if not name.startswith("(")]
     steps["**Tandem's own**"] = [sum(steps[name][at] for name in own) for at in range(wish.rounds)]

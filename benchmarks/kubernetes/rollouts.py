@@ -8,6 +8,7 @@ retries asks through the load balancer. "Old" is the last answer of the one that
 import argparse
 import statistics
 import time
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -84,7 +85,8 @@ def main() -> None:
         with Load(address, wish.rate, asks=BY_COMMIT) as load:
             for number in range(wish.rounds):
                 rollouts.append(roll(place, load, first if number % 2 else second))
-                print(f"{number + 1}: {rollouts[-1].took:.1f} s, {load.failed} of {load.sent} failed", flush=True)
+                failed = sum((seen.failures for seen in load.seen.values()), Counter())
+                print(f"{number + 1}: {rollouts[-1].took:.1f} s, {load.sent} sent, failed: {dict(failed)}", flush=True)
                 place.let_others()
     print("\n".join(["", f"{wish.rounds} rollouts, {load.failed} of {load.sent} requests failed", "", table(load), ""]))
     print("| seconds from a rollout's begin | min | median | max |\n|---|---|---|---|")
