@@ -1,6 +1,7 @@
 """`tandem check`, for an environment on Kubernetes: what a release would stumble over, before one is begun."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from tandem.cli.checks import Check, attempt
@@ -9,8 +10,9 @@ from tandem.settings import Settings
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.objects import Wanted
 from tandem.targets.kubernetes.permissions import Permission, missing, needed
-from tandem.targets.kubernetes.prepare import SCALED, Marks, prepare
+from tandem.targets.kubernetes.prepare import SCALED, Marks, prepare, scales
 from tandem.targets.kubernetes.refusal import ApiRefused
+from tandem.targets.kubernetes.running import scaled
 from tandem.targets.kubernetes.target import KubernetesTarget
 from tandem.targets.kubernetes.yaml_files import read
 
@@ -34,7 +36,7 @@ def cluster(backends: Any, settings: Settings, name: str) -> Generator[Check, No
     target, wanted = found[0], list[Wanted]()
     yield _namespace(settings, name, target.cluster)
     yield check("YAML", lambda: _yaml(backends, settings, target, wanted))
-    yield from (Check(settings.app, f"{name}: replicas", None, text) for text in _scaled(wanted))
+    yield from (Check(settings.app, f"{name}: replicas", None, text) for text in _scaled(target.cluster, wanted))
     yield _permissions(settings, name, target, wanted)
     yield pull_checks.pull(settings, name, target, wanted)
     return True
@@ -83,17 +85,16 @@ def _yaml(backends: Any, settings: Settings, target: KubernetesTarget, wanted: l
     return f"{len(found)} objects at {commit[:12]}"
 
 
-def _scaled(wanted: Sequence[Wanted]) -> Iterator[str]:
-    scalers = {_goal(each): each.ref for each in wanted if each.body["kind"] == SCALED}
+def _scaled(cluster: Cluster, wanted: Sequence[Wanted]) -> Iterator[str]:
+    own = {scales(each.body): str(each.ref) for each in wanted if each.body["kind"] == SCALED}
+    there: set[tuple[str, str]] = set()
+    with suppress(TandemError):  # the permissions below say what is wrong
+        there = scaled(cluster)
     for each in wanted:
-        scaler, spec = scalers.get((each.ref.kind, each.ref.name)), each.body.get("spec") or {}
+        key, spec = (each.ref.kind, each.ref.name), each.body.get("spec") or {}
+        scaler = own.get(key) or ("an autoscaler that is in the namespace" if key in there else "")
         if scaler and "replicas" in spec:
             yield f"{each.where}: {each.ref}'s replicas belong to {scaler} and are not applied: leave them out"
-
-
-def _goal(scaler: Wanted) -> tuple[str, str]:
-    goal = (scaler.body.get("spec") or {}).get("scaleTargetRef") or {}
-    return str(goal.get("kind")), str(goal.get("name"))
 
 
 def _permissions(settings: Settings, name: str, target: KubernetesTarget, wanted: Sequence[Wanted]) -> Check:

@@ -138,13 +138,14 @@ def test_yaml_that_is_wrong_is_said_with_its_file(look: Look, root: Path) -> Non
     assert (fine, "service.yaml: apiVersion, kind and metadata.name must each be a text" in says) == (False, True)
 
 
-def test_replicas_that_an_autoscaler_owns_are_said(look: Look, root: Path) -> None:
-    commit(root, scaler=SCALER)
+def test_replicas_that_an_autoscaler_owns_are_said(look: Look, root: Path, cluster: Cluster, namespace: str) -> None:
+    said = "Deployment/digits's replicas belong to {} and are not applied: leave them out"
+    assert "replicas" not in look()
+    cluster.kubectl("-n", namespace, "apply", "-f", "-", given=SCALER)
     fine, says = look()["replicas"]
-    assert fine is None
-    assert says.endswith(
-        "Deployment/digits's replicas belong to HorizontalPodAutoscaler/digits and are not applied: leave them out"
-    )
+    assert (fine, says.endswith(said.format("an autoscaler that is in the namespace"))) == (None, True)
+    commit(root, scaler=SCALER)
+    assert look()["replicas"][1].endswith(said.format("HorizontalPodAutoscaler/digits"))
 
 
 def test_whether_the_cluster_could_pull_is_said(look: Look, root: Path, cluster: Cluster, namespace: str) -> None:
