@@ -7,6 +7,8 @@ commit of its own, so that each pays for its own pull, in another namespace with
 """
 
 import argparse
+import asyncio
+import inspect
 import statistics
 import time
 from collections import defaultdict
@@ -48,7 +50,8 @@ class Clock:
 
 def plainly(task: Task[..., Any], _: str, /, *arguments: Any, **options: Any) -> Any:
     """A task of prefect-docker, without Prefect."""
-    return task.fn(*arguments, **options)
+    done = task.fn(*arguments, **options)
+    return asyncio.run(done) if inspect.iscoroutine(done) else done
 
 
 def try_out(place: Ground, image: Image) -> Any:
