@@ -75,8 +75,14 @@ def wait(cluster: Cluster, label: str, applied: Mapping[str, Json], before: Coll
 
 
 def _seen(follow: Follow, before: Collection[Event], waited: float) -> Seen:
-    events = [event for event in follow.of("Event") if _event(event) not in before]
+    events = sorted((event for event in follow.of("Event") if _event(event) not in before), key=_last)
     return Seen(follow.of("Deployment"), follow.of("ReplicaSet"), follow.of("Pod"), events, waited)
+
+
+def _last(body: Json) -> str:
+    """When it was last heard of: the newest word comes last."""
+    series = body.get("series") or {}
+    return str(series.get("lastObservedTime") or body.get("lastTimestamp") or body.get("eventTime") or "")
 
 
 def _event(body: Json) -> Event:
