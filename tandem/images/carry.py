@@ -104,6 +104,7 @@ def put_on(
         history=(*config.history, *(said for _ in model.layers)),
         labels={
             **config.labels,
+            **annotations,  # a node names what runs by its config: two image manifests must not share one
             "dev.tandem.model.name": model.model.name,
             "dev.tandem.model.version": model.model.version,
             "dev.tandem.model.path": model.path,

@@ -87,6 +87,15 @@ def test_the_same_model_in_any_order_gives_the_same_image(registry: Registry, ap
     assert one.digest == other.digest
 
 
+def test_two_image_manifests_never_share_a_config_by_which_a_node_would_take_one_for_the_other(
+    registry: Registry, app: Image
+) -> None:
+    layers = carry.carry_layers(Read().model(), "/model", registry, {})
+    one, other = (carry.put_on(app, layers, {"dev.tandem.recipe": recipe}, TIME) for recipe in ("1" * 64, "2" * 64))
+    assert one.digest != other.digest
+    assert one.manifest.config.digest != other.manifest.config.digest
+
+
 def test_known_weights_are_not_read_again(registry: Registry, app: Image) -> None:
     image = carry.put_on(app, carry.carry_layers(Read().model(), "/model", registry, {}), {}, TIME)
     read = Read()
