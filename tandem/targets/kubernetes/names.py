@@ -6,16 +6,17 @@ https://learn.microsoft.com/azure/aks/static-ip#apply-a-dns-label-to-the-service
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-
-import dns.exception
-import dns.resolver
 
 from tandem.errors import ReleaseFailed, SettingsError
 from tandem.records import Progress
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.objects import Json, Wanted
 from tandem.targets.kubernetes.prepare import LABEL
+
+if TYPE_CHECKING:  # a tenth of a second to import, in every release, and few ask for a name
+    import dns.resolver
 
 WAIT = 300.0  # seconds until a new name may be known
 PAUSE, ONE_TRY = 2.0, 5.0  # seconds
@@ -81,7 +82,10 @@ def _one(services: Sequence[Json]) -> Json:
     return balanced[0]
 
 
-def _resolver(place: str | None) -> dns.resolver.Resolver:
+def _resolver(place: str | None) -> "dns.resolver.Resolver":
+    import dns.exception
+    import dns.resolver
+
     try:
         if place is None:
             return dns.resolver.Resolver()
@@ -93,8 +97,10 @@ def _resolver(place: str | None) -> dns.resolver.Resolver:
     return asking
 
 
-def _addresses(asking: dns.resolver.Resolver, name: str, like: str) -> tuple[set[str], str]:
+def _addresses(asking: "dns.resolver.Resolver", name: str, like: str) -> tuple[set[str], str]:
     """What the name resolves to, and why to nothing."""
+    import dns.exception
+
     try:
         answer = asking.resolve(f"{name}.", "AAAA" if ":" in like else "A", lifetime=ONE_TRY)
     except dns.exception.DNSException as error:
