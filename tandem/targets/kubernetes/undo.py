@@ -73,7 +73,8 @@ def put_back(cluster: Cluster, before: Json, there: Json, scaled: Scaled) -> Jso
     ref, release = ref_of(before), release_of(there)
     for _ in range(TRIES):
         try:
-            there = cluster.patch(ref, _as_before(before, there, scaled))
+            if not _is_as_before(before, there, scaled):
+                there = cluster.patch(ref, _as_before(before, there, scaled))
             fields = [*owners.of_fields(before), *owners.of_status(there)]
             if _untimed(fields) != _untimed(owners.entries(there)):
                 there = cluster.patch(ref, [_at(there), _op("metadata/managedFields", fields)])
@@ -101,6 +102,11 @@ def take_off(cluster: Cluster, applied: Iterable[Json], before: Mapping[Ref, Jso
             cluster.delete(ref, now["metadata"]["uid"])
         else:
             put_back(cluster, old, now, scaled)
+
+
+def _is_as_before(before: Json, there: Json, scaled: Scaled) -> bool:
+    whose = _scales(before, scaled)
+    return owners.content(before, scaled=whose) == owners.content(there, scaled=whose)
 
 
 def _as_before(before: Json, there: Json, scaled: Scaled) -> list[Json]:
