@@ -58,7 +58,8 @@ def look(applied: Mapping[str, Json], seen: Seen, restarts: dict[str, dict[str, 
             return Look(ready, total, False, finding)
         counts = [status.get(key, 0) for key in ("updatedReplicas", "availableReplicas", "replicas")]
         moves += counts
-        ready += min(*counts[:2], wish)
+        newest = (each for each in seen.replica_sets if _is_newest(each, live))
+        ready += min(sum((each.get("status") or {}).get("availableReplicas", 0) for each in newest), wish)
         rolled = rolled and counts == [wish] * 3
     return Look(ready, total, rolled, moves=tuple(moves))
 
