@@ -73,14 +73,14 @@ class Cluster:
 
     def _alone(self) -> None:
         """Wait until no other process uses the cluster."""
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 600
         while True:
             try:
                 return fcntl.flock(self.in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # what it held is gone then, too: flock(2)
                 fcntl.flock(self.in_use, fcntl.LOCK_SH)
             assert time.monotonic() < deadline, (
-                f"other tests or benchmarks have used the cluster for 240 s: lslocks names them ({self.in_use.name})"
+                f"other tests or benchmarks have used the cluster for 600 s: lslocks names them ({self.in_use.name})"
             )
             time.sleep(0.1)
 
