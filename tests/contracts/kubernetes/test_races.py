@@ -86,6 +86,22 @@ def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(sha
     shared.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
 
 
+def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: Place, slow: Wire) -> None:
+    def make(asked: Asked) -> None:
+        if asked[0] == "PATCH" and "configmaps/rules" in asked[1] and "dryRun" not in asked[1]:
+            slow.before = lambda asked: None
+            shared.kubectl("create", "configmap", "rules", "--from-literal=theirs=1")
+
+    shared.files, target = (quick(), service(), RULES), shared.target(slow.client())
+    state = begin(target, image := shared.image("v2"), "r-made")
+    slow.before = make
+    with pytest.raises(ReleaseFailed, match=r"ConfigMap/rules was edited .*kubectl-create") as failed:
+        list(target.roll_out(image, state))
+    take_back(target, state, failed.value)
+    assert shared.kubectl("get", "configmap", "rules", "-o", "jsonpath={.data}") == '{"theirs":"1"}'
+    shared.kubectl("delete", "configmap", "rules")
+
+
 @pytest.mark.parametrize(
     ("edit", "named"),
     [
