@@ -54,9 +54,7 @@ def test_bytes_that_are_no_text_are_a_mistake() -> None:
 
 
 def test_a_list_is_taken_apart_and_empty_documents_are_none() -> None:
-    text = (
-        f"---\n---\napiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: ConfigMap, metadata: {{name: a}}}}\n"
-    )
+    text = "---\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n"
     (found,) = read([File("a.yaml", text.encode())], "here")
     assert (found.ref.name, found.where) == ("a", "a.yaml, document 2, item 1")
 
