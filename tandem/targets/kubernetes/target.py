@@ -1,7 +1,7 @@
 """`kubernetes://CONTEXT/NAMESPACE`: the app's own YAML, rolled out with nothing lost, and taken back as it was."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Self
@@ -16,10 +16,10 @@ from tandem.targets.kubernetes.ask_first import AT_ONCE, ask_first
 from tandem.targets.kubernetes.changes import changes
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.gone import gone
-from tandem.targets.kubernetes.objects import File, Json, Wanted, ref_of
+from tandem.targets.kubernetes.objects import File, Json, Ref, Wanted, ref_of
 from tandem.targets.kubernetes.onto import apply_onto, still_ours, unchanged
 from tandem.targets.kubernetes.owners import is_ours, release_of
-from tandem.targets.kubernetes.prepare import Marks, marks, prepare
+from tandem.targets.kubernetes.prepare import TEMPLATED, Marks, marks, prepare
 from tandem.targets.kubernetes.refusal import ApiRefused
 from tandem.targets.kubernetes.rollout import told, wait
 from tandem.targets.kubernetes.running import address, answers, log, running, scaled
@@ -110,12 +110,14 @@ class KubernetesTarget:
             self.states.held(expected.value)  # says so where the namespace is gone
             raise ReleaseFailed(f"bringing back what ran: {error}", "environment") from None
         yield Progress(f"{len(back)} Kubernetes Deployments as they were" if back else "nothing ran before")
-        for ref, uid in came.items():
-            self.cluster.delete(ref, uid)
+        workloads = {ref: uid for ref, uid in came.items() if ref.kind in TEMPLATED}
+        self._delete({ref: uid for ref, uid in came.items() if ref not in workloads})  # autoscalers, above all
         try:
             yield from wait(self.cluster, self.label, back, events)
         except ReleaseFailed as failure:
             raise ReleaseFailed(f"bringing back what ran: {failure.reason}", "environment", failure.log) from failure
+        finally:
+            self._delete(workloads)  # they may serve alone until then
         yield from gone(self.cluster, self.label, came, alone=not back)
         if self.wishes.pull_secret and not snapshot.content:
             self.wishes.pull_secret.remove(self.cluster, self.label)
@@ -179,8 +181,12 @@ class KubernetesTarget:
             raise
         return applied
 
+    def _delete(self, refs: Mapping[Ref, str]) -> None:
+        for ref, uid in refs.items():
+            self.cluster.delete(ref, uid)
+
     def _reached(self, applied: Sequence[Json]) -> Iterator[Progress]:
-        until, said = time.monotonic() + ADDRESS, False
+        until, look_again, said = time.monotonic() + ADDRESS, 0.0, False
         while True:
             found, waiting = address(self.cluster, self.label)
             if not waiting and (found is None or answers(found)):
@@ -192,8 +198,10 @@ class KubernetesTarget:
             if time.monotonic() > until:
                 what = f"nothing answers at {found}" if found else f"{waiting} was given no address"
                 raise ReleaseFailed(f"{what} after {ADDRESS:.0f} s", "environment")
+            if time.monotonic() > look_again:  # a Service that somebody leads elsewhere is never reached
+                still_ours(self.cluster, applied)
+                look_again = time.monotonic() + 1
             time.sleep(0.1)
-            still_ours(self.cluster, applied)  # a Service that somebody leads elsewhere is never reached
 
 
 def _deployments(applied: Sequence[Json]) -> dict[str, Json]:
