@@ -139,9 +139,9 @@ def own_namespace(cluster: Cluster, whose: str) -> Iterator[str]:
         core = client.CoreV1Api(api)
         core.create_namespace(client.V1Namespace(metadata=client.V1ObjectMeta(name=name)))
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120  # where the API server was ended, controllers come back after up to 30 s
             while not _accounts(core, name):  # a pod is refused before it is there
-                assert time.monotonic() < deadline, f"no service account in {name} within 30 s: see the controllers"
+                assert time.monotonic() < deadline, f"no service account in {name} within 120 s: see the controllers"
                 time.sleep(0.02)
             yield name
         finally:

@@ -36,9 +36,10 @@ def _process(settings: Settings, environment: str, given: Given) -> Target:
 def _docker(settings: Settings, environment: str, given: Given) -> Target:
     from tandem.targets.docker import DockerTarget
 
-    if given.engine is None:
+    def none() -> Engine:  # what only looks at an environment, or ends it, needs none
         raise SettingsError(f"environments.{environment}.target: no Docker engine was given")
-    return DockerTarget.at(settings, environment, given.engine)
+
+    return DockerTarget.at(settings, environment, given.engine or none)
 
 
 def _kubernetes(settings: Settings, environment: str, given: Given) -> Target:

@@ -37,7 +37,7 @@ class Cluster:
     ) -> None:
         self.client, self.namespace, self.name, self.patience, self.remedy = client, namespace, name, patience, remedy
         self.renews = client.configuration.refresh_api_key_hook is not None
-        client.configuration.retries = False
+        client.rest_client.pool_manager.connection_pool_kw["retries"] = False  # its own come too soon, and log
 
     def __str__(self) -> str:
         return f"{self.name}/{self.namespace}"

@@ -64,7 +64,7 @@ def came(content: Mapping[str, Any], live: Iterable[Json], release: str) -> dict
     return {
         ref_of(body): body["metadata"]["uid"]
         for body in live
-        if ref_of(body) not in before and release_of(body) == release
+        if ref_of(body) not in before and release_of(body) == release and owners.is_ours(body)
     }
 
 

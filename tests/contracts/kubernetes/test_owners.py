@@ -171,6 +171,7 @@ def test_only_what_tandem_made_and_the_folder_dropped_is_removed(place: Place) -
     place.kubectl("create", "configmap", "another")
     place.kubectl("create", "configmap", "disguised")
     place.kubectl("label", "configmap", "disguised", "tandem.dev/environment=digits.local")
+    place.kubectl("annotate", "configmap", "disguised", "tandem.dev/release=r-2")  # as a copy of one has it
     place.files = (quick(), service(), rules("kept"))
     state = begin(target, image, "r-2")
     list(target.roll_out(image, state))
