@@ -24,6 +24,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import list_kube_config_contexts, new_client_from_config
 
 UP = Path(__file__).parent / "cluster" / "up"
+WATCHERS = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 LACKING = 3  # what `up` exits with where this machine cannot run a cluster
 
 
@@ -62,12 +63,9 @@ class Cluster:
         try:
             yield
         finally:
-            deadline = time.monotonic() + 30
-            while _lives(process):  # an API server told to end lingers for a minute
-                assert time.monotonic() < deadline, f"{part} (pid {process}) does not end"
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
-                time.sleep(0.02)
+            _end(process, part)  # an API server told to end lingers for a minute
+            for name in WATCHERS if part == "kube-apiserver" else ():  # they would come back after up to a minute
+                _end(int((self.folder / f"{name}.pid").read_text()), name)
             _up()
             fcntl.flock(self.in_use, fcntl.LOCK_SH)
 
@@ -83,6 +81,15 @@ class Cluster:
                 f"other tests or benchmarks have used the cluster for 600 s: lslocks names them ({self.in_use.name})"
             )
             time.sleep(0.1)
+
+
+def _end(process: int, part: str) -> None:
+    deadline = time.monotonic() + 30
+    while _lives(process):
+        assert time.monotonic() < deadline, f"{part} (pid {process}) does not end"
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ MANAGER = "tandem"  # of the fields that server-side apply sets
 AWAY = (429, 500, 502, 503, 504)
 PATIENCE = 90.0  # seconds; an API server that is told to end says nothing for 60
 ONE_TRY = 15.0  # seconds
+RETURN = 10.0  # seconds that an API server which was away may know no roles yet, and forbid everything
 RENEWAL = 3.0  # seconds that a renewed token may be refused: it ended on its way, or who vouches for it is away
 
 
@@ -36,6 +37,7 @@ class Cluster:
         self, client: ApiClient, namespace: str, name: str, patience: float = PATIENCE, remedy: Remedy = AS_USUAL
     ) -> None:
         self.client, self.namespace, self.name, self.patience, self.remedy = client, namespace, name, patience, remedy
+        self._away = -RETURN  # when it was last
         self.renews = client.configuration.refresh_api_key_hook is not None
         client.rest_client.pool_manager.connection_pool_kw["retries"] = False  # its own come too soon, and log
 
@@ -160,10 +162,13 @@ class Cluster:
             try:
                 return self._once(method, path, query, body, content, ONE_TRY)
             except Unreachable:
-                if time.monotonic() + pause > began + self.patience:
+                self._away = time.monotonic()
+                if self._away + pause > began + self.patience:
                     raise
             except ApiRefused as error:
-                if error.status != 401 or not self.renews or time.monotonic() + pause > began + RENEWAL:
+                back = error.status == 403 and time.monotonic() < self._away + RETURN
+                renewed = error.status == 401 and self.renews and time.monotonic() + pause < began + RENEWAL
+                if not (back or renewed):
                     raise
             time.sleep(pause)
             pause = min(2 * pause, 3.0)

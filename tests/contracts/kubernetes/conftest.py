@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.kubernetes.place import Place
+from tests.contracts.kubernetes.wire import Wire, wire
 from tests.contracts.registries.conftest import acr
 from tests.docker_engine import BaseImage, base_image, engine_registry
 from tests.kubernetes_cluster import Cluster, cluster, cluster_registry, namespace, own_namespace
@@ -30,3 +31,10 @@ def shared(
 def place(cluster: Cluster, cluster_registry: str, base_image: BaseImage, namespace: str, tmp_path: Path) -> Place:
     """A place of the test's own."""
     return Place(cluster, namespace, f"{cluster_registry}/{namespace}/app", tmp_path, base_image)
+
+
+@pytest.fixture
+def line(shared: Place) -> Iterator[Wire]:
+    """A wire to the API that may fail."""
+    with wire(shared.real) as found:
+        yield found

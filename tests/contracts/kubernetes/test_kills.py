@@ -3,36 +3,25 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tandem.errors import ReleaseFailed
 from tandem.targets.kubernetes.objects import File, Ref
 from tandem.targets.kubernetes.target import KubernetesTarget
-from tests.contracts.kubernetes.place import Place, as_it_is, begin, bring_in, pods, quick, service, take_back
-from tests.contracts.kubernetes.wire import Asked, Wire, wire
+from tests.contracts.kubernetes.place import Place, as_it_is, begin, pods, quick, service, stand, take_back
+from tests.contracts.kubernetes.wire import Asked, Wire
 
 RULES = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: b}\n"
 WAITING = 0
 FILES = (quick(), service(), File("deployments/digits/kubernetes/rules.yaml", RULES))
 
 
-@pytest.fixture
-def line(shared: Place) -> Iterator[Wire]:
-    with wire(shared.real) as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
 def stands(shared: Place) -> None:
-    """Version v1 runs, whatever the test before left."""
-    shared.files, target = (quick(), service()), shared.target()
-    state = target.state()
-    if state.value.under_way:
-        take_back(target, state, ReleaseFailed("left by another test", "environment"))
-    elif state.value.current is None:
-        bring_in(target, shared.image("v1"), "r-1")
+    """Version v1 runs."""
+    stand(shared)
 
 
 def killed(line: Wire, place: Place, change: int, call: Callable[[KubernetesTarget], object]) -> bool:

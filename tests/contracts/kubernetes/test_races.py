@@ -1,7 +1,6 @@
 """Others edit and release at the same time: exactly one wins, and nothing of theirs is lost unseen."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +11,6 @@ from tandem.records import Release, UnderWay, Versioned
 from tandem.targets.kubernetes.objects import File, Ref
 from tests.contracts.kubernetes.place import (
     AT,
-    DEPLOYMENT,
     Place,
     as_it_is,
     begin,
@@ -22,9 +20,10 @@ from tests.contracts.kubernetes.place import (
     pods,
     quick,
     service,
+    stand,
     take_back,
 )
-from tests.contracts.kubernetes.wire import Asked, Wire, wire
+from tests.contracts.kubernetes.wire import Asked, Wire
 
 RULES = File(
     "deployments/digits/kubernetes/rules.yaml",
@@ -32,22 +31,10 @@ RULES = File(
 )
 
 
-@pytest.fixture
-def slow(shared: Place) -> Iterator[Wire]:
-    with wire(shared.real) as found:
-        yield found
-
-
 @pytest.fixture(autouse=True)
 def stands(shared: Place) -> None:
-    """Version v1 runs, as the last good release, whatever the test before did."""
-    shared.files = (quick(), service())
-    target = shared.target()
-    state = target.state()
-    if state.value.under_way:
-        take_back(target, state, ReleaseFailed("left by another test", "environment"))
-    elif state.value.current is None:
-        bring_in(target, shared.image("v1"), "r-1")
+    """Version v1 runs."""
+    stand(shared)
 
 
 def image_of(place: Place) -> str:
@@ -60,7 +47,7 @@ def env_of(place: Place) -> str:
     )
 
 
-def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(shared: Place, slow: Wire) -> None:
+def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(shared: Place, line: Wire) -> None:
     target = shared.target()
     state = begin(target, image := shared.image("v2"), "r-early")
     shared.kubectl("set", "env", "deployment/digits", "EARLY=1")
@@ -72,12 +59,12 @@ def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(sha
 
     def edit(asked: Asked) -> None:  # at the last moment: asked first, and not yet applied
         if asked[0] == "PATCH" and "deployments/digits" in asked[1] and "dryRun" not in asked[1]:
-            slow.before = lambda asked: None
+            line.before = lambda asked: None
             shared.kubectl("set", "env", "deployment/digits", "LATE=1")
 
-    target = shared.target(slow.client())
+    target = shared.target(line.client())
     state = begin(target, image, "r-late")
-    slow.before = edit
+    line.before = edit
     with pytest.raises(ReleaseFailed, match=r"Deployment/digits was edited by somebody else.*kubectl-set") as failed:
         list(target.roll_out(image, state))
     take_back(target, state, failed.value)
@@ -86,15 +73,15 @@ def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(sha
     shared.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
 
 
-def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: Place, slow: Wire) -> None:
+def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: Place, line: Wire) -> None:
     def make(asked: Asked) -> None:
         if asked[0] == "PATCH" and "configmaps/rules" in asked[1] and "dryRun" not in asked[1]:
-            slow.before = lambda asked: None
+            line.before = lambda asked: None
             shared.kubectl("create", "configmap", "rules", "--from-literal=theirs=1")
 
-    shared.files, target = (quick(), service(), RULES), shared.target(slow.client())
+    shared.files, target = (quick(), service(), RULES), shared.target(line.client())
     state = begin(target, image := shared.image("v2"), "r-made")
-    slow.before = make
+    line.before = make
     with pytest.raises(ReleaseFailed, match=r"ConfigMap/rules was edited .*kubectl-create") as failed:
         list(target.roll_out(image, state))
     take_back(target, state, failed.value)
@@ -142,7 +129,7 @@ def test_a_status_alone_is_no_edit(shared: Place) -> None:
 
 @pytest.mark.parametrize("late", ["services/digits", "deployments/digits", "configmaps/rules"])
 def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
-    shared: Place, slow: Wire, late: str
+    shared: Place, line: Wire, late: str
 ) -> None:
     """It wakes in the middle of its changes, long after another has brought back what ran."""
     shared.files = (quick(), service(), RULES)
@@ -151,13 +138,13 @@ def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
 
     def sleep(asked: Asked) -> None:
         if asked[0] == "PATCH" and late in asked[1] and "dryRun" not in asked[1]:
-            slow.before = lambda asked: None
+            line.before = lambda asked: None
             asleep.set()
             awake.wait(30)
 
-    sleeper = shared.target(slow.client())
+    sleeper = shared.target(line.client())
     state = begin(ended, image := shared.image("v2"), f"r-asleep-{late[:3]}")
-    slow.before = sleep
+    line.before = sleep
     with ThreadPoolExecutor(1) as pool:
         release = pool.submit(lambda: list(sleeper.roll_out(image, state)))
         assert asleep.wait(20)
@@ -169,7 +156,7 @@ def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
     assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
 
 
-def test_a_release_that_another_took_the_place_of_loses_to_it(shared: Place, slow: Wire) -> None:
+def test_a_release_that_another_took_the_place_of_loses_to_it(shared: Place, line: Wire) -> None:
     first, second = shared.target(), shared.target()
     one, two = shared.image("v2"), shared.image("v3")
     state = begin(first, one, "r-first")
@@ -206,41 +193,3 @@ def test_of_two_that_release_at_once_exactly_one_wins(shared: Place) -> None:
     assert len(won) == 1
     assert shared.target().running().digests == (images[won[0]].digest,)
     assert image_of(shared).endswith(images[won[0]].digest)
-
-
-def test_answers_that_are_lost_on_their_way_change_nothing(shared: Place, slow: Wire) -> None:
-    """Each change is carried out, its answer lost: it is made again, and nobody is taken for an editor."""
-    lost = set[str]()
-
-    def lose(asked: Asked) -> str | None:
-        if asked[0] == "GET" or "dryRun" in asked[1] or asked[1] in lost:
-            return None
-        lost.add(asked[1])
-        return "lose"
-
-    shared.files = (quick(), service(), RULES)
-    target, before = shared.target(slow.client()), as_it_is(shared)
-    slow.before = lose
-    state = begin(target, image := shared.image("v2"), "r-lost")
-    list(target.roll_out(image, state))
-    assert target.running().digests == (image.digest,)
-    lost.clear()
-    take_back(target, state, ReleaseFailed("", "environment"))
-    assert len(lost) >= 4 and as_it_is(shared) == before
-    assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
-
-
-def test_watches_that_are_cut_silenced_or_too_old_cost_no_release(shared: Place, slow: Wire) -> None:
-    turn = iter(range(10**6))
-    ways = ("410", "cut", None, "504", "410", None)
-
-    def trouble(asked: Asked) -> str | None:
-        return ways[next(turn) % len(ways)] if "watch=1" in asked[1] else None
-
-    target = shared.target(slow.client())
-    slow.before = trouble
-    state = begin(target, image := shared.image("v2"), "r-cut")
-    list(target.roll_out(image, state))
-    assert target.running().digests == (image.digest,) and slow.watches() > 6
-    take_back(target, state, ReleaseFailed("", "environment"))
-    assert as_it_is(shared, DEPLOYMENT)

@@ -17,7 +17,7 @@ Asked = tuple[str, str]  # method, path with query
 
 class Wire:
     """`before(asked)` may hold a request up; it goes on as it is for None, else "lose": carried out, and no answer;
-    "504"; for a watch "cut": it ends at once, and "410".
+    "504", "403"; for a watch "cut": it ends at once, and "410".
     """
 
     def __init__(self, client: ApiClient, port: int) -> None:
@@ -57,6 +57,8 @@ def wire(cluster: Cluster) -> Iterator[Wire]:
             what = found.before(asked)
             if what == "504":
                 self.say(504, b"{}")
+            elif what == "403":
+                self.say(403, b'{"message": "configmaps is forbidden: User x cannot get it"}')
             elif what == "410":
                 self.say(200, json.dumps(GONE).encode() + b"\n")
             elif what == "cut":
