@@ -94,7 +94,11 @@ class KubernetesTarget:
         if self.state().value.under_way:
             raise StateChanged(f"{self.label}: another release has begun: it tidies up")
         for body in live:
-            if ref_of(body) not in kept and is_ours(body):
+            if ref_of(body) in kept or not is_ours(body):
+                continue
+            if body["kind"] == "PersistentVolumeClaim":
+                yield Progress(f"{ref_of(body)} is not in the app's YAML any more: it stays, for its data")
+            else:
                 self.cluster.delete(ref_of(body), body["metadata"]["uid"])
                 yield Progress(f"{ref_of(body)} is not in the app's YAML any more: deleted")
 

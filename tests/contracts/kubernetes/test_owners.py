@@ -20,6 +20,13 @@ from tests.contracts.kubernetes.place import (
 )
 
 RULES = Ref("v1", "ConfigMap", "rules")
+DISK_YAML = b"""
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: disk}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
+"""
+DISK = File("deployments/digits/kubernetes/disk.yaml", DISK_YAML)
 SCALER = {
     "apiVersion": "autoscaling/v2",
     "kind": "HorizontalPodAutoscaler",
@@ -166,7 +173,7 @@ def test_an_autoscaler_that_somebody_else_made_keeps_what_it_scales(place: Place
 
 def test_only_what_tandem_made_and_the_folder_dropped_is_removed(place: Place) -> None:
     target, image = place.target(), place.image("v1")
-    place.files = (quick(), service(), rules(), rules("kept"), quick(name="worker"))
+    place.files = (quick(), service(), rules(), rules("kept"), quick(name="worker"), DISK)
     bring_in(target, image, "r-1")
     place.kubectl("create", "configmap", "another")
     place.kubectl("create", "configmap", "disguised")
@@ -182,7 +189,8 @@ def test_only_what_tandem_made_and_the_folder_dropped_is_removed(place: Place) -
     assert place.api().get(RULES)
 
     bring_in(target, image, "r-3")
-    assert list(target.finish(image)) == []
-    names = place.kubectl("get", "configmap,deployment", "-o", "name").split()
-    there = {name.partition("/")[2] for name in names}
+    assert ["it stays, for its data" in said.message for said in target.finish(image)] == [True]
+    names = place.kubectl("get", "configmap,deployment,persistentvolumeclaim", "-o", "name").split()
+    there = {name.partition("/")[2] for name in names} - {"disk"}
+    assert len(there) == len(names) - 1
     assert there == {"kube-root-ca.crt", "tandem-digits-local", "another", "disguised", "kept", "digits"}
