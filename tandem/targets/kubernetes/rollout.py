@@ -13,7 +13,7 @@ from tandem.targets.kubernetes.look import Seen, look
 from tandem.targets.kubernetes.objects import Json
 from tandem.targets.kubernetes.prepare import LABEL
 
-SETTLE = 3.0  # seconds until the last kube-proxy has forgotten a pod that ends (measured: 1.0 to 3)
+SETTLE = 4.0  # seconds until the last kube-proxy has forgotten a pod that ends (measured: 1.0 to 3, busy ones longer)
 GRACE = 30.0  # seconds beyond the progress deadline, without progress, for a control plane that says nothing
 SILENT = 5.0  # seconds without an answer of the API until it is said
 LOG = 50  # lines of a container that failed

@@ -4,8 +4,9 @@ import json
 import platform
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,3 +193,22 @@ def answer(target: Target) -> Callable[[], dict[str, object]]:
         return found
 
     return ask
+
+
+@pytest.fixture
+def serves(kind: str, answer: Callable[[], dict[str, object]]) -> Callable[[str], None]:
+    """serves("v2"): users are answered by that version; on Kubernetes as soon as every node knows (kube-proxy)."""
+    patience = 10.0 if kind == "kubernetes" else 0.0
+
+    def check(version: str) -> None:
+        deadline = time.monotonic() + patience
+        while True:
+            last: object = None
+            with suppress(httpx.TransportError):
+                last = answer()["version"]
+            if last == version:
+                return
+            assert time.monotonic() < deadline, f"{last} answers, not {version}"
+            time.sleep(0.2)
+
+    return check
