@@ -9,7 +9,7 @@ metadata:
   name: digits
 spec:
   replicas: 1
-  progressDeadlineSeconds: 12
+  progressDeadlineSeconds: 30
   strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 100%}}
   selector: {matchLabels: {app: digits}}
   template:

@@ -146,6 +146,7 @@ def test_users_lose_no_request_while_a_bad_version_is_tried_and_taken_back(place
                 list(target.roll_out(image, state))
             except ReleaseFailed as found:
                 failure = found
+                assert how, found
             take_back(target, state, failure)
             if how:
                 assert pods(place) == ran
