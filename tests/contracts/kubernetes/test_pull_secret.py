@@ -30,7 +30,7 @@ from tests.kubernetes_role import role_client
 
 __all__ = ["acr", "make_image", "repository"]
 
-PATIENT = DEPLOYMENT.replace("progressDeadlineSeconds: 12", "progressDeadlineSeconds: 40")  # two pulls
+PATIENT = DEPLOYMENT.replace("progressDeadlineSeconds: 30", "progressDeadlineSeconds: 40")  # two pulls
 USER = "00000000-0000-0000-0000-000000000000"
 
 
