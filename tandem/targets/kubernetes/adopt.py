@@ -6,7 +6,7 @@ from tandem.errors import Refused
 from tandem.targets.kubernetes import owners
 from tandem.targets.kubernetes.ask_first import kept_by
 from tandem.targets.kubernetes.cluster import Cluster
-from tandem.targets.kubernetes.objects import Json, Wanted
+from tandem.targets.kubernetes.objects import Json, Wanted, at_version, put
 from tandem.targets.kubernetes.prepare import LABEL
 from tandem.targets.kubernetes.refusal import ApiRefused
 
@@ -42,8 +42,10 @@ def _take(cluster: Cluster, wanted: Wanted, body: Json, label: str) -> None:
         notes = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != owners.LAST_APPLIED}
         labels = {**(metadata.get("labels") or {}), LABEL: label}
         try:
-            body = cluster.patch(wanted.ref, [_at(body), _add("labels", labels), _add("annotations", notes)])
-            cluster.patch(wanted.ref, [_at(body), _add("managedFields", owners.taken_over(body))])
+            body = cluster.patch(
+                wanted.ref, [at_version(body), put("metadata/labels", labels), put("metadata/annotations", notes)]
+            )
+            cluster.patch(wanted.ref, [at_version(body), put("metadata/managedFields", owners.taken_over(body))])
             return
         except ApiRefused as error:
             if not error.conflict:
@@ -53,11 +55,3 @@ def _take(cluster: Cluster, wanted: Wanted, body: Json, label: str) -> None:
             return
         body = found
     raise Refused(f"{wanted.ref} changes faster than it can be taken over: try again")
-
-
-def _at(body: Json) -> Json:
-    return {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
-
-
-def _add(key: str, value: object) -> Json:
-    return {"op": "add", "path": f"/metadata/{key}", "value": value}

@@ -44,3 +44,13 @@ class Wanted:
 def ref_of(body: Mapping[str, Any]) -> Ref:
     """The reference of an object."""
     return Ref(body["apiVersion"], body["kind"], body["metadata"]["name"])
+
+
+def at_version(body: Json) -> Json:
+    """The operation of a JSON patch (RFC 6902) that makes it fail where the object is at another version by now."""
+    return {"op": "replace", "path": "/metadata/resourceVersion", "value": body["metadata"]["resourceVersion"]}
+
+
+def put(path: str, value: object) -> Json:
+    """The operation of a JSON patch that sets a value, whether there was one or not."""
+    return {"op": "add", "path": f"/{path}", "value": value}

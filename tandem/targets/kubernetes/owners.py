@@ -151,10 +151,6 @@ def taken_over(body: Json) -> list[Json]:
     return [own, *kept]
 
 
-def _entries(body: Json) -> list[Json]:
-    return list(body["metadata"].get("managedFields") or [])
-
-
 def _ours(entry: Json) -> bool:
     return entry.get("manager") == MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
 

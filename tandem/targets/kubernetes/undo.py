@@ -8,7 +8,7 @@ from tandem.errors import ReleaseFailed
 from tandem.records import Snapshot
 from tandem.targets.kubernetes import owners
 from tandem.targets.kubernetes.cluster import MANAGER, Cluster
-from tandem.targets.kubernetes.objects import Json, Ref, ref_of
+from tandem.targets.kubernetes.objects import Json, Ref, at_version, put, ref_of
 from tandem.targets.kubernetes.owners import COUNTED, mark, release_of
 from tandem.targets.kubernetes.prepare import LABEL, TEMPLATED
 from tandem.targets.kubernetes.refusal import ApiRefused
@@ -77,7 +77,7 @@ def put_back(cluster: Cluster, before: Json, there: Json, scaled: Scaled) -> Jso
                 there = cluster.patch(ref, _as_before(before, there, scaled))
             fields = [*owners.of_fields(before), *owners.of_status(there)]
             if _untimed(fields) != _untimed(owners.entries(there)):
-                there = cluster.patch(ref, [_at(there), _op("metadata/managedFields", fields)])
+                there = cluster.patch(ref, [at_version(there), put("metadata/managedFields", fields)])
             return there
         except ApiRefused as error:
             if not error.conflict:
@@ -119,10 +119,10 @@ def _as_before(before: Json, there: Json, scaled: Scaled) -> list[Json]:
         wish["spec"]["replicas"] = there["spec"]["replicas"]
     gone = [key for key in there if key not in (*wish, "metadata", "status")]
     return [
-        _at(there),
-        _op("metadata/labels", before["metadata"].get("labels") or {}),
-        _op("metadata/annotations", notes),
-        *(_op(key, value) for key, value in wish.items() if key not in ("apiVersion", "kind")),
+        at_version(there),
+        put("metadata/labels", before["metadata"].get("labels") or {}),
+        put("metadata/annotations", notes),
+        *(put(key, value) for key, value in wish.items() if key not in ("apiVersion", "kind")),
         *({"op": "remove", "path": f"/{key}"} for key in gone),
     ]
 
@@ -136,14 +136,6 @@ def _scales(before: Json, scaled: Scaled) -> bool:
 def _half_done(there: Json) -> bool:
     """Whether an undoing was killed between the object and its fields' owners."""
     return any(e.get("manager") == MANAGER and e.get("operation") == "Update" for e in owners.of_fields(there))
-
-
-def _at(there: Json) -> Json:
-    return {"op": "replace", "path": "/metadata/resourceVersion", "value": there["metadata"]["resourceVersion"]}
-
-
-def _op(path: str, value: object) -> Json:
-    return {"op": "add", "path": f"/{path}", "value": value}
 
 
 def _untimed(fields: Iterable[Json]) -> list[Json]:
