@@ -177,6 +177,14 @@ class Approval:
 
 
 @dataclass(frozen=True)
+class Question:
+    """People were asked to approve this candidate, and have not answered yet: they are asked once."""
+
+    candidate: Candidate
+    at: datetime
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What a target must know to bring back what ran before the first change; JSON, owned by the target."""
 
@@ -215,6 +223,7 @@ class State:
     blocks: tuple[Block, ...] = ()
     approvals: tuple[Approval, ...] = ()
     under_way: UnderWay | None = None
+    asked: Question | None = None
 
     HISTORY = 100
 

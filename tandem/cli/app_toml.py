@@ -12,6 +12,9 @@ repository = "."               # "." is this repository; else a git URL: https:/
 branch = {branch}                # the app's line of history: first parents of this branch, newest first
 # paths = []                   # only commits that touch these are new to this app; [] means every commit
 # credentials = {{ env = "GIT_TOKEN" }}   # or {{ block = "secret/git-token" }}: a token for a private https repository
+# status = {{ env = "GITHUB_TOKEN" }}     # a token that may write statuses: each commit shows how it went; docs/commit-statuses.md
+# forge = "github"             # github, gitlab, azure-devops, bitbucket, gitea; known by itself for their own hosts
+# api = "https://git.example.org/api/v3"   # the forge's API, where it is not where the forge has it by default
 
 [test]                         # the app's own tests, run before anything is built
 command = {test_command}   # one command line, or a list of words; not run by a shell
@@ -60,6 +63,11 @@ ready = {ready}   # answers 200 when the app can serve
 # json = {{ "/result/0" = "7" }}   # JSON Pointers (RFC 6901) into the answer, and what must stand there
 # contains = "text"            # a text that the answer's body must hold
 # within = "10s"
+
+# [messages]                   # who hears of what: docs/messages.md
+# to = [{{ env = "TEAM_CHAT" }}, {{ block = "slack-webhook/team" }}]   # each an Apprise URL (slack://…, mailtos://…), or a Prefect block
+# author = {{ env = "SMTP" }}    # an Apprise URL mailtos://…: who wrote the commit hears that its integrate failed
+# on = ["integrate failed", "released", "rolled back", "release failed", "approval wanted", "nightly late", "trouble"]
 
 [environments.local]
 target = "process:"            # process:; docker: (this machine's engine, any image); kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -48,6 +48,9 @@ class SourceSettings(Table):
     branch: str = "main"
     paths: tuple[str, ...] = ()
     credentials: Credentials | None = None
+    status: Credentials | None = None
+    forge: Literal["github", "gitlab", "azure-devops", "bitbucket", "gitea"] | None = None
+    api: str | None = Field(default=None, pattern=r"^https?://[^\s?#@]+$", description="https://… of the forge's API")
 
 
 class SuiteSettings(Table):
@@ -160,6 +163,19 @@ class EnvironmentSettings(Table):
     verify: EnvironmentVerify = EnvironmentVerify()
 
 
+MessageKind = Literal[
+    "integrate failed", "released", "rolled back", "release failed", "approval wanted", "nightly late", "trouble"
+]
+
+
+class MessagesSettings(Table):
+    """[messages]: who hears of what; `to` and `author` name where Apprise URLs are, which hold tokens."""
+
+    to: tuple[Credentials, ...] = ()
+    author: Credentials | None = None
+    on: tuple[MessageKind, ...] = get_args(MessageKind)
+
+
 class AppSettings(Table):
     """The whole of app.toml."""
 
@@ -168,6 +184,7 @@ class AppSettings(Table):
     model: ModelSettings
     image: ImageSettings
     verify: VerifySettings = VerifySettings()
+    messages: MessagesSettings = MessagesSettings()
     environments: Mapping[Name, EnvironmentSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")

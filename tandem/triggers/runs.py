@@ -15,7 +15,11 @@ SILENCE = timedelta(seconds=95)  # heartbeats come every 30 s: three missed, and
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run as Prefect's server knows it. `state` is its type: SCHEDULED, RUNNING, COMPLETED, …"""
+    """A flow run as Prefect's server knows it. `state` is its type: SCHEDULED, RUNNING, COMPLETED, …
+
+    `due` is when it was to begin, whenever it did; `scheduled` whether a schedule asked for it; `key` is the one that
+    it was started with.
+    """
 
     id: str
     name: str
@@ -25,6 +29,10 @@ class Run:
     deployment: str | None
     began: datetime | None = None
     ended: datetime | None = None
+    flow: str = ""
+    due: datetime | None = None
+    scheduled: bool = False
+    key: str = ""
 
     @property
     def over(self) -> bool:
@@ -78,6 +86,19 @@ def runs(deployment: str, api: Api | None = None) -> Iterator[Run]:
     }
     found = (api or connect()).post("flow_runs/filter", query)
     yield from (_run(_mapping(each)) for each in _list(found))
+
+
+def due(deployment_id: str, after: datetime, until: datetime, api: Api | None = None) -> list[Run]:
+    """The runs of a deployment that were to begin after the one time and until the other; no cancelled ones."""
+    query = {
+        "deployments": {"id": {"any_": [deployment_id]}},
+        "flow_runs": {
+            "expected_start_time": {"after_": after.isoformat(), "before_": until.isoformat()},
+            "state": {"type": {"not_any_": ["CANCELLED"]}},
+        },
+    }
+    found = (_run(_mapping(each)) for each in _list((api or connect()).post("flow_runs/filter", query)))
+    return [run for run in found if run.due and after < run.due <= until]
 
 
 def under_way(flow: str, parameters: Mapping[str, object], api: Api | None = None) -> list[Run]:
@@ -146,6 +167,10 @@ def _run(document: Mapping[str, object]) -> Run:
         deployment=None if deployment is None else str(deployment),
         began=_time(document.get("start_time")),
         ended=_time(document.get("end_time")),
+        flow=str(document.get("flow_id") or ""),
+        due=_time(document.get("expected_start_time")),
+        scheduled=document.get("auto_scheduled") is True,
+        key=str(document.get("idempotency_key") or ""),
     )
 
 

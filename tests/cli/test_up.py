@@ -33,8 +33,10 @@ def test_every_deployment_stands_there_with_description_form_and_presets(machine
     flows = {each["entrypoint"].rpartition(".")[2] for each in found}
     assert flows == {"integrate", "release", "rollback", "approve", "publish", "prune"}
     release = next(each for each in found if each["name"] == "digits-local-nightly")
-    assert release["parameters"] == {"app": "digits", "environment": "local"} and release["description"]
-    assert {"app", "environment", "candidate", "dry_run"} == set(release["parameter_openapi_schema"]["properties"])
+    preset = {"app": "digits", "environment": "local", "unattended": True}
+    assert release["parameters"] == preset and release["description"]
+    form = {"app", "environment", "candidate", "dry_run", "despite_freeze", "unattended"}
+    assert form == set(release["parameter_openapi_schema"]["properties"])
     assert release["enforce_parameter_schema"] and release["path"] is None
     schedule = release["schedules"][0]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 2 * * *", "UTC")
