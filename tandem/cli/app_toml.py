@@ -73,7 +73,10 @@ ready = {ready}   # answers 200 when the app can serve
 target = "process:"            # process:; docker: (this machine's engine, any image); kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
 address = "127.0.0.1:8080"     # process: and docker: where the app answers; taken by another program: the next free port, and it says so
 # after = "staging"            # only what was verified in that environment may come here
+# follow = true                # released to as soon as a newer candidate may come here, and not only by the nightly schedule
 # approval = true              # a person must approve each candidate first
+# freeze = ["2026-12-24..2027-01-02", "Fri 15:00..Mon 06:00"]   # when nothing is released by itself: both days within; every week
+# timezone = "UTC"             # of freeze: an IANA name such as "Europe/Berlin"
 # [[environments.local.verify.request]]   # requests beyond those above, for this environment only
 # path = "/version"
 # [environments.local.verify]

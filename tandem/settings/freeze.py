@@ -44,9 +44,7 @@ def _window(value: object) -> Window:
     first_minute, last_minute = _minute(begin, text), _minute(end, text)
     length = (last_minute - first_minute) % WEEK
     if not length:
-        raise ValueError(
-            f"{text!r} begins where it ends: {ALLOWED}"
-        )
+        raise ValueError(f"{text!r} begins where it ends: {ALLOWED}")
     return Window(text, week=(first_minute % WEEK, length))
 
 

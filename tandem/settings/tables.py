@@ -6,16 +6,18 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from tandem.settings.freeze import Timezone, Windows
+
 NAME = r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?"
 Name = Annotated[str, Field(pattern=f"^{NAME}$", description="lower-case letters, digits and dashes, 40 at most")]
 
 
 def _seconds(value: object) -> object:
-    """`90`, `"90s"`, `"10m"`, `"2h"` as seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", value)):
-        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2]]
+    """`90`, `"90s"`, `"10m"`, `"2h"`, `"7d"` as seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", value)):
+        return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
     if isinstance(value, str):
-        raise ValueError('a time is a number of seconds or a text like "90s", "10m", "2h"')
+        raise ValueError('a time is a number of seconds or a text like "90s", "10m", "2h", "7d"')
     return value
 
 
@@ -159,7 +161,11 @@ class EnvironmentSettings(Table):
     location: str | None = Field(default=None, pattern=r"^[a-z0-9]+$", description="an Azure region, as westeurope")
     resolver: str | None = Field(default=None, pattern=r"^[0-9a-f.:\[\]]+$", description="a DNS server, IP or IP:port")
     after: str | None = None
+    follow: bool = False
     approval: bool = False
+    approval_expires: Seconds = 7 * 86400.0
+    freeze: Windows = ()
+    timezone: Timezone = "UTC"
     verify: EnvironmentVerify = EnvironmentVerify()
 
 
