@@ -69,6 +69,9 @@ ready = {ready}   # answers 200 when the app can serve
 # author = {{ env = "SMTP" }}    # an Apprise URL mailtos://…: who wrote the commit hears that its integrate failed
 # on = ["integrate failed", "released", "rolled back", "release failed", "approval wanted", "nightly late", "trouble"]
 
+# [hooks]                      # who may say that something changed, and the receiver's variable with the secret: docs/webhooks.md
+# github = {{ env = "GITHUB_HOOK_SECRET" }}   # github, gitlab, azure-devops, bitbucket, gitea, event-grid, generic
+
 [environments.local]
 target = "process:"            # process:; docker: (this machine's engine, any image); kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
 address = "127.0.0.1:8080"     # process: and docker: where the app answers; taken by another program: the next free port, and it says so

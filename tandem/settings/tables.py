@@ -182,6 +182,15 @@ class MessagesSettings(Table):
     on: tuple[MessageKind, ...] = get_args(MessageKind)
 
 
+HookSender = Literal["github", "gitlab", "azure-devops", "bitbucket", "gitea", "event-grid", "generic"]
+
+
+class HookSecret(Table):
+    """[hooks]: the receiver's environment variable that holds a sender's secret."""
+
+    env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="the name of an environment variable")
+
+
 class AppSettings(Table):
     """The whole of app.toml."""
 
@@ -191,6 +200,7 @@ class AppSettings(Table):
     image: ImageSettings
     verify: VerifySettings = VerifySettings()
     messages: MessagesSettings = MessagesSettings()
+    hooks: Mapping[HookSender, HookSecret] = Field(default_factory=dict)
     environments: Mapping[Name, EnvironmentSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
