@@ -2,7 +2,7 @@
 
 import typer
 
-from tandem.cli import begin, line, looking, machine, marks
+from tandem.cli import begin, line, looking, machine, marks, receive
 
 tandem = typer.Typer(
     name="tandem",
@@ -19,6 +19,7 @@ for command in (
     begin.check,
     machine.up,
     machine.down,
+    receive.receive,
     line.publish,
     line.integrate,
     line.release,

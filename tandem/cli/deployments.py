@@ -51,7 +51,10 @@ def wanted(everything: Sequence[Settings]) -> list[Deployment]:
         slug="every-minute",
         collision="CANCEL_NEW",
     )
-    return [*each, minutely]
+    hinted = Deployment(  # no limit: what waits for a slot of one sleeps for 30 s in Prefect
+        "reconcile", "hinted", "Look at one app at once: a webhook said that it changed.", {"app": ""}, tags=["tandem"]
+    )
+    return [*each, minutely, hinted]
 
 
 def _of(settings: Settings) -> list[Deployment]:
