@@ -1,0 +1,115 @@
+"""One message to everybody who is to hear it: once, remembered, within the time limit, and with a warning where not."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from prefect import runtime
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
+
+from tandem.errors import TandemError
+from tandem.messages.message import Message
+from tandem.messages.sending import send_all
+from tandem.settings import Credentials, MessageKind, Settings
+from tandem.triggers.api import Api, connect
+
+from . import told
+
+if TYPE_CHECKING:
+    from tandem.messages.services import Service
+
+TRIES = 6  # the last of them an hour after the first
+PATIENCE = 3.0  # seconds that Prefect's server is waited for
+AUTHOR = "author"
+Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
+
+
+def wanted(settings: Settings, kind: MessageKind) -> bool:
+    """Whether anybody is to hear of such things."""
+    wish = settings.toml.messages
+    return kind in wish.on and bool(wish.to or (wish.author and kind == "integrate failed"))
+
+
+def is_new(settings: Settings, subject: str, of: str) -> bool:
+    """Whether there is anything to tell on this subject, or to tell again to who did not get it."""
+    earlier = _earlier(connect(patience=PATIENCE), f"{settings.app}-{subject}", of)
+    return earlier is None or _is_due(earlier)
+
+
+def tell(settings: Settings, subject: str, of: str, message: Message, run: str = "", author: str = "") -> None:
+    """Send it to everybody who has not got it yet, and remember that. `of` is what it tells of: the same is told once.
+
+    `author` is the e-mail address of the commit's author, where that is to hear it too. What is not delivered is a
+    warning, and tried again when this is called again: after 2, 4, 8, … minutes.
+    """
+    if not wanted(settings, message.kind):
+        return
+    api, subject = connect(patience=PATIENCE), f"{settings.app}-{subject}"
+    earlier = _earlier(api, subject, of)
+    if earlier and not _is_due(earlier):
+        return
+    missing = send(settings, message, author, earlier.missing if earlier else None)
+    tries, run = earlier.tries + 1 if earlier else 1, run or str(runtime.flow_run.id or "")
+    told.write(api, subject, told.Told(of, run, now(), tuple(missing), tries), message)
+
+
+def send(settings: Settings, message: Message, author: str = "", only: tuple[str, ...] | None = None) -> dict[str, str]:
+    """Send it to all, or `only` to those; who did not get it, by its place in app.toml, with the reason."""
+    from . import receivers  # Apprise and Prefect's blocks take a while to import, and most runs tell nothing
+
+    services: dict[str, tuple[str, Service]] = {}
+    missing: dict[str, str] = {}
+    places: list[tuple[str, Credentials | None]] = [(receivers.place(each), each) for each in settings.toml.messages.to]
+    places += [(AUTHOR, None)] if author and settings.toml.messages.author else []
+    for place, credentials in places:
+        if only is not None and place not in only:
+            continue
+        try:
+            opened = receivers.receivers(credentials) if credentials else [receivers.author(settings, author)]
+            for number, service in enumerate(opened):
+                services[f"{service.name}{f' {number + 1}' * (len(opened) > 1)}"] = (place, service)
+        except Exception as error:
+            missing[place] = safe(error)
+            log().warning("%s did not get the message %r: %s", place, message.subject, missing[place])
+    jobs = {name: (lambda service=service: service.send(message)) for name, (_, service) in services.items()}
+    troubles = send_all(jobs)
+    for name, (place, _) in services.items():
+        if name in troubles:
+            missing[place] = troubles[name]
+            log().warning("%s did not get the message %r: %s", name, message.subject, troubles[name])
+        else:
+            log().info("told %s: %s", name, message.subject)
+    return missing
+
+
+def safe(error: Exception) -> str:
+    """What may be printed of an error: Tandem's own words, and of others only the kind, since URLs hold secrets."""
+    return str(error) if isinstance(error, TandemError) else type(error).__name__
+
+
+def now() -> datetime:
+    """The clock: read at the edge."""
+    return datetime.now(UTC)
+
+
+def log() -> Log:
+    """The run's log, or where there is no run, Prefect's."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("tandem")
+
+
+def _earlier(api: Api, subject: str, of: str) -> told.Told | None:
+    try:
+        earlier = told.read(api, subject)
+    except Exception as error:
+        log().warning("what was told already cannot be read, so it is told (again): %s", safe(error))
+        return None
+    return earlier if earlier and earlier.of == of else None
+
+
+def _is_due(earlier: told.Told) -> bool:
+    waited = now() - earlier.at
+    return bool(earlier.missing) and earlier.tries < TRIES and waited >= timedelta(minutes=2**earlier.tries)

@@ -1,0 +1,163 @@
+"""Telling people and forges: which event becomes which message. Never fails a run, and holds it up for 10 s at most.
+
+Everything here is called after the state is recorded; `catch_up` tells what a killed run recorded and did not tell.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, ParamSpec, cast
+
+from prefect import runtime
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import State as PrefectState
+from prefect.flows import Flow
+from prefect.settings import PREFECT_UI_URL
+
+from tandem.errors import Refused, StateChanged
+from tandem.messages.sending import send_all
+from tandem.records import Commit, Pair, State
+from tandem.settings import Settings
+from tandem.triggers.api import connect
+
+from . import backends, cards, deliver, statuses, told, wording
+from .deliver import PATIENCE, log, tell
+from .ingredients import Ingredients
+
+P = ParamSpec("P")
+FRESH, SETTLED = timedelta(days=1), timedelta(minutes=2)  # what catch_up tells: neither old, nor being told just now
+PATIENT = 3  # the attempt at which bad luck is told: reconcile tries again by itself
+
+
+def harmless(tells: Callable[P, None]) -> Callable[P, None]:
+    """Whatever goes wrong in telling is a warning in the run's log, and no more."""
+
+    def tells_or_warns(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            tells(*args, **kwargs)
+        except Exception as error:
+            log().warning("%s: nobody was told: %s", tells.__name__.replace("_", " "), deliver.safe(error))
+
+    return tells_or_warns
+
+
+@contextmanager
+def outcome(settings: Settings, chosen: Ingredients) -> Iterator[None]:
+    """While this is open the commit's status is pending; then success, or failure, with a message to its author."""
+    statuses.integrating(settings, chosen.commit.id)
+    try:
+        yield
+    except Exception as error:
+        guilty = wording.guilt(error)
+        statuses.integrate_failed(settings, chosen.commit.id, guilty)
+        integrate_failed(settings, chosen, error)
+        raise
+    statuses.integrated(settings, chosen.commit.id, chosen.pair.tag)
+
+
+@harmless
+def integrate_failed(settings: Settings, chosen: Ingredients, error: Exception) -> None:
+    """To the team and the commit's author; what bad luck stopped, only where it stopped a third attempt too."""
+    if deliver.wanted(settings, "integrate failed") and (wording.guilt(error) or _attempt() == PATIENT):
+        message = wording.integrate_failed(settings.app, chosen, error, _links())
+        tell(settings, chosen.pair.tag, type(error).__name__, message, author=chosen.commit.email)
+
+
+@harmless
+def released(settings: Settings, environment: str, state: State, address: str | None = None) -> None:
+    """What runs now, and how to take it back."""
+    statuses.runs(settings, environment, state.history[0].candidate)
+    _released(settings, environment, state, address)
+
+
+@harmless
+def rolled_back(settings: Settings, environment: str, state: State) -> None:
+    """What failed, and whose fault it was."""
+    statuses.failed(settings, environment, state.history[0].candidate, bool(wording.blocked(state)))
+    _rolled_back(settings, environment, state)
+
+
+@harmless
+def approval_wanted(settings: Settings, environment: str, state: State) -> None:
+    """The question that the state says was asked, with the link to the form; once."""
+    asked = state.asked
+    of = f"{asked.candidate.tag} {asked.at.isoformat()}" if asked else ""
+    if (
+        asked
+        and deliver.wanted(settings, "approval wanted")
+        and deliver.is_new(settings, f"{environment}-approval", of)
+    ):
+        form = cards.deployment_link(f"approve/{settings.app}")
+        links = ((("The form", form),) if form else ()) + _links()
+        about = _about(settings, asked.candidate.pair)
+        message = wording.approval_wanted(settings.app, environment, asked.candidate, about, links)
+        tell(settings, f"{environment}-approval", of, message)
+
+
+def release_failed(flow: Flow[Any, Any], run: FlowRun, state: PrefectState[Any]) -> None:
+    """A flow's hook: the release failed before it began. What began was told by `rolled_back`; refusals are answers."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, Exception) and not isinstance(error, (Refused, StateChanged)):
+        _not_begun(dict(run.parameters), str(run.id), error)
+
+
+@harmless
+def _not_begun(parameters: dict[str, Any], run: str, error: Exception) -> None:
+    settings, environment = Settings.load(parameters["app"]), str(parameters["environment"])
+    if parameters.get("dry_run") or not deliver.wanted(settings, "release failed"):
+        return
+    earlier = told.read(connect(patience=PATIENCE), f"{settings.app}-{environment}")
+    if earlier is None or earlier.run != run:
+        message = wording.not_begun(settings.app, environment, error, _links(run))
+        of = f"{type(error).__name__} {wording.gist(str(error))}"
+        tell(settings, f"{environment}-trouble", of, message, run)
+
+
+@harmless
+def catch_up(settings: Settings, environment: str, state: State) -> None:
+    """Tell what a run recorded and was killed before telling, or what a service did not take: asked every minute."""
+    if not settings.toml.messages.to or state.under_way:
+        return
+    now, release = deliver.now(), state.history[0] if state.history else None
+    if release and release.ended and SETTLED < now - release.ended < FRESH:
+        (_released if release.outcome == "released" else _rolled_back)(settings, environment, state)
+    if state.asked and SETTLED < now - state.asked.at < FRESH:
+        approval_wanted(settings, environment, state)
+
+
+def _released(settings: Settings, environment: str, state: State, address: str | None = None) -> None:
+    release = state.history[0]
+    if deliver.wanted(settings, "released") and deliver.is_new(settings, environment, release.id):
+        about = _about(settings, release.candidate.pair)
+        tell(settings, environment, release.id, wording.released(state, address, about, _links(release.run)))
+
+
+def _rolled_back(settings: Settings, environment: str, state: State) -> None:
+    """A failure that is nobody's fault repeats itself every night with the same gist, and is told once."""
+    release = state.history[0]
+    message = wording.failed(state, _links(release.run))
+    same = f"{release.candidate.tag} {wording.gist(release.reason)}"
+    tell(settings, environment, release.id if wording.blocked(state) else same, message, release.run)
+
+
+def _about(settings: Settings, pair: Pair) -> str:
+    """The commit's subject and author, and the model; less where git does not answer at once."""
+    found: list[Commit] = []
+    send_all({"about": lambda: found.append(backends.repository(settings).commit(pair.commit))}, limit=5.0)
+    commit = f"{found[0].subject} — {found[0].author} ({pair.commit[:12]})" if found else f"commit {pair.commit[:12]}"
+    return f"{commit}, with model {pair.model[:12]}"
+
+
+def _links(run: str = "") -> wording.Links:
+    """The link to a run's page; none where no Prefect UI is known that lives on."""
+    ui, run = str(PREFECT_UI_URL.value() or "").rstrip("/"), run or str(runtime.flow_run.id or "")
+    return (("The run", f"{ui}/runs/flow-run/{run}"),) if ui and run else ()
+
+
+def _attempt() -> int:
+    """Which of reconcile's attempts at a pair this run is; 0 where somebody else started it."""
+    if not (run := runtime.flow_run.id):
+        return 0
+    found = cast(dict[str, object], connect(patience=PATIENCE).get(f"flow_runs/{run}"))
+    key, _, attempt = str(found.get("idempotency_key") or "").rpartition(":")
+    return int(attempt) if key.startswith("integrate/") and attempt.isdigit() else 0
