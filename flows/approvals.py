@@ -6,7 +6,7 @@ from tandem.settings import Settings
 from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 
-from . import cards, stages
+from . import cards, stages, telling
 
 
 def missing(settings: Settings, environment: str, state: State, candidate: Candidate) -> bool:
@@ -25,5 +25,6 @@ def ask(
     form = cards.deployment_link(f"approve/{settings.app}")
     text = f"{notes}\n\n**Approve it:** [the form of `approve/{settings.app}`]({form}), or\n\n```\n{command}\n```"
     cards.note(f"approve-{settings.app}-{environment}", f"Approve {candidate.tag} for {environment}?", text)
-    advance(target, state, lambda s: transitions.asked(s, Question(candidate, stages.now())))
+    asks = advance(target, state, lambda s: transitions.asked(s, Question(candidate, stages.now())))
+    telling.approval_wanted(settings, environment, asks.value)
     return question

@@ -13,7 +13,7 @@ from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 from tandem.targets.choose import Choice
 
-from . import approvals, backends, cards, ingredients, late, stages
+from . import approvals, backends, cards, ingredients, late, stages, telling
 from .backends import AppName, EnvironmentName
 from .lock import environment_lock
 from .stages import stage
@@ -46,7 +46,9 @@ def preview(settings: Settings, target: Target, candidate: Candidate) -> None:
 
 
 @flow(
-    flow_run_name="{app} to {environment}: {candidate}", description="Bring the newest good candidate into production."
+    flow_run_name="{app} to {environment}: {candidate}",
+    description="Bring the newest good candidate into production.",
+    on_failure=[telling.release_failed],
 )
 def release(
     app: AppName,
@@ -127,7 +129,9 @@ def bring_in(
         raise failure from error
     state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
     stages.finish(target, image)
-    get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
+    address = target.running().address
+    get_run_logger().info("%s runs %s at %s", environment, candidate.tag, address)
+    telling.released(settings, environment, state.value, address)
     return state.value.history[0]
 
 
