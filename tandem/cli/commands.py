@@ -3,6 +3,7 @@
 import typer
 
 from tandem.cli import begin, line, looking, machine, marks, receive
+from tandem.cli.service import service
 
 tandem = typer.Typer(
     name="tandem",
@@ -34,3 +35,4 @@ for command in (
     line.reconcile,
 ):
     tandem.command()(command)
+tandem.add_typer(service)
