@@ -94,7 +94,7 @@ def to_author(url: str, place: str, address: str) -> Service:
 def _reason(said: list[str]) -> str:
     """What Apprise's own words mean; they are not passed on, since other people's plugins write them."""
     text = " ".join(said)
-    if status := re.search(r"\berror=([1-5]\d\d)\b", text):
+    if status := re.search(r"\berror=([3-5]\d\d)\b", text):
         return f"the service answered HTTP {status[1]}"
     if re.search("connection|timed out|timeout", text, re.IGNORECASE):
         return "the service could not be reached"
@@ -103,5 +103,12 @@ def _reason(said: list[str]) -> str:
 
 def _asset() -> apprise.AppriseAsset:
     return apprise.AppriseAsset(
-        app_id="Tandem", app_desc="Tandem", app_url="", async_mode=False, secure_logging=True, http_redirects=False
+        app_id="Tandem",
+        app_desc="Tandem",
+        app_url="",
+        image_url_mask="",  # no picture from somewhere else
+        image_url_logo="",
+        async_mode=False,
+        secure_logging=True,
+        http_redirects=False,
     )
