@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
@@ -48,14 +49,19 @@ def receive(root: Path, host: str, port: int, connect: Callable[[], Api]) -> Non
     _allow_files()
     with Hints(connect, log) as hints:
         app = create_app(Listening(root, os.environ, time.monotonic, log), hints, log)
-        try:
-            server = Listener(app, host=host, port=port, **LISTEN)
-        except (OSError, ValueError) as error:
-            raise TandemError(f"cannot listen at {host}:{port}: {error}: choose another with --port") from None
+        server = listen(app, host, port)
         signal.signal(signal.SIGTERM, _end)
         log.info("listening at http://%s:%s/hooks/SENDER", server.effective_host, server.effective_port)
         server.run()
         server.close()
+
+
+def listen(app: Flask, host: str, port: int) -> "Listener":
+    """A server that accepts connections for its run() to answer. Port 0: a free one. Raises TandemError."""
+    try:
+        return Listener(app, host=host, port=port, **LISTEN)
+    except (OSError, ValueError) as error:
+        raise TandemError(f"cannot listen at {host}:{port}: {error}: choose another with --port") from None
 
 
 class Parser(HTTPRequestParser):
