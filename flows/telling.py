@@ -94,11 +94,11 @@ def approval_wanted(settings: Settings, environment: str, state: State) -> None:
         tell(settings, f"{environment}-approval", of, message)
 
 
-def release_failed(flow: Flow[Any, Any], run: FlowRun, state: PrefectState[Any]) -> None:
+def release_failed(flow: Flow[Any, Any], flow_run: FlowRun, state: PrefectState[Any]) -> None:
     """A flow's hook: the release failed before it began. What began was told by `rolled_back`; refusals are answers."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, Exception) and not isinstance(error, (Refused, StateChanged)):
-        _not_begun(dict(run.parameters), str(run.id), error)
+        _not_begun(dict(flow_run.parameters), str(flow_run.id), error)
 
 
 @harmless

@@ -124,7 +124,9 @@ FORGES: Mapping[str, Forge] = {
 def find(source: SourceSettings, address: str) -> tuple[Forge, Place]:
     """The forge of a repository's address, and its place there. Raises SettingsError where nobody can know it."""
     host, path = _split(address)
-    kind = source.forge or next((name for name, each in FORGES.items() if re.fullmatch(each.hosts, host)), None)
+    kind: str | None = source.forge or next(
+        (name for name, each in FORGES.items() if re.fullmatch(each.hosts, host)), None
+    )
     if kind is None or not path:
         where = host or "a folder of this machine"
         raise SettingsError(

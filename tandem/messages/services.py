@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import apprise
+from apprise.utils.parse import parse_urls
 
 from tandem.errors import SettingsError
 from tandem.messages.message import Message, harmless
@@ -57,7 +58,7 @@ def open_url(url: str, place: str) -> list[Service]:
     """The services of one or several Apprise URLs; `place` says where they stand. Raises SettingsError without them."""
     keep_quiet()
     found: list[Service] = []
-    for each in apprise.utils.parse.parse_urls(url) or [url]:
+    for each in parse_urls(url) or [url]:
         plugin = apprise.Apprise.instantiate(each, asset=_asset())
         if plugin is None:
             schema = each.partition("://")[0] if re.match(r"[a-z0-9]{2,20}://", each) else "no schema"
