@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,6 +128,13 @@ class Line:
         """A flow in a process of its own, that a test may kill."""
         env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_HOME": str(PREFECT_HOME.value())}
         return subprocess.Popen([sys.executable, "-c", statement], env=env)
+
+    def until(self, seen: Callable[[], object], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+        """Wait for what this process makes true."""
+        deadline = time.monotonic() + seconds
+        while not seen():
+            assert process.poll() is None and time.monotonic() < deadline, process.poll()
+            time.sleep(0.1)
 
     def lease_is_over(self) -> None:
         """What a minute does to a lock whose holder is dead."""
