@@ -1,7 +1,10 @@
 """One message to everybody who is to hear it: once, remembered, within the time limit, and with a warning where not."""
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prefect import runtime
@@ -22,6 +25,17 @@ if TYPE_CHECKING:
 TRIES = 6  # the last of them an hour after the first
 PATIENCE = 3.0  # seconds that Prefect's server is waited for
 AUTHOR = "author"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Who was told, by name; what went wrong, by name; and the places in app.toml where not everybody was told."""
+
+    told: tuple[str, ...]
+    troubles: Mapping[str, str]
+    missing: tuple[str, ...]
+
+
 Log = logging.Logger | logging.LoggerAdapter[logging.Logger]
 
 
@@ -49,17 +63,22 @@ def tell(settings: Settings, subject: str, of: str, message: Message, run: str =
     earlier = _earlier(api, subject, of)
     if earlier and not _is_due(earlier):
         return
-    missing = send(settings, message, author, earlier.missing if earlier else None)
+    sent = send(settings, message, author, earlier.missing if earlier else None)
+    for name in sent.told:
+        log().info("told %s: %s", name, message.subject)
+    for name, why in sent.troubles.items():
+        log().warning("%s did not get the message %r: %s", name, message.subject, why)
     tries, run = earlier.tries + 1 if earlier else 1, run or str(runtime.flow_run.id or "")
-    told.write(api, subject, told.Told(of, run, now(), tuple(missing), tries), message)
+    told.write(api, subject, told.Told(of, run, now(), sent.missing, tries), message)
 
 
-def send(settings: Settings, message: Message, author: str = "", only: tuple[str, ...] | None = None) -> dict[str, str]:
-    """Send it to all, or `only` to those; who did not get it, by its place in app.toml, with the reason."""
+def send(settings: Settings, message: Message, author: str = "", only: tuple[str, ...] | None = None) -> Sent:
+    """Send it to all, or `only` to the receivers at those places of app.toml; raises nothing."""
     from . import receivers  # Apprise and Prefect's blocks take a while to import, and most runs tell nothing
 
     services: dict[str, tuple[str, Service]] = {}
-    missing: dict[str, str] = {}
+    troubles: dict[str, str] = {}
+    missing = []
     places: list[tuple[str, Credentials | None]] = [(receivers.place(each), each) for each in settings.toml.messages.to]
     places += [(AUTHOR, None)] if author and settings.toml.messages.author else []
     for place, credentials in places:
@@ -67,20 +86,16 @@ def send(settings: Settings, message: Message, author: str = "", only: tuple[str
             continue
         try:
             opened = receivers.receivers(credentials) if credentials else [receivers.author(settings, author)]
-            for number, service in enumerate(opened):
-                services[f"{service.name}{f' {number + 1}' * (len(opened) > 1)}"] = (place, service)
+            for number, service in enumerate(opened, 1):
+                services[f"{service.name}{f' {number}' * (len(opened) > 1)}"] = (place, service)
         except Exception as error:
-            missing[place] = safe(error)
-            log().warning("%s did not get the message %r: %s", place, message.subject, missing[place])
-    jobs = {name: (lambda service=service: service.send(message)) for name, (_, service) in services.items()}
-    troubles = send_all(jobs)
-    for name, (place, _) in services.items():
-        if name in troubles:
-            missing[place] = troubles[name]
-            log().warning("%s did not get the message %r: %s", name, message.subject, troubles[name])
-        else:
-            log().info("told %s: %s", name, message.subject)
-    return missing
+            troubles[place] = safe(error)
+            missing.append(place)
+    jobs = {name: partial(service.send, message) for name, (_, service) in services.items()}
+    undelivered = send_all(jobs)
+    missing += [place for name, (place, _) in services.items() if name in undelivered]
+    told_them = tuple(name for name in services if name not in undelivered)
+    return Sent(told_them, troubles | undelivered, tuple(dict.fromkeys(missing)))
 
 
 def safe(error: Exception) -> str:

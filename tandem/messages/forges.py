@@ -127,13 +127,14 @@ def find(source: SourceSettings, address: str) -> tuple[Forge, Place]:
     kind: str | None = source.forge or next(
         (name for name, each in FORGES.items() if re.fullmatch(each.hosts, host)), None
     )
-    if kind is None or not path:
+    if kind is None:
         where = host or "a folder of this machine"
         raise SettingsError(
             f"source.status: {where} is no forge that is known by its host: "
             f"set [source] forge ({', '.join(FORGES)}), and api where it is not at the usual place"
         )
-    forge = FORGES[kind]
+    if len(path) < 2:
+        raise SettingsError(f"source.status: {host}/{'/'.join(path)} names no repository of a {kind} forge")
     if kind == "azure-devops":
         path = _azure_path(host, path)
     api = source.api or _own_api(kind, host) or forge.api.format(host=host)
