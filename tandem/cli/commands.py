@@ -2,7 +2,7 @@
 
 import typer
 
-from tandem.cli import begin, line, looking, machine, marks, receive
+from tandem.cli import begin, line, looking, machine, marks, receive, say
 from tandem.cli.service import service
 
 tandem = typer.Typer(
@@ -29,6 +29,7 @@ for command in (
     marks.block,
     marks.unblock,
     marks.adopt,
+    say.say,
     looking.status,
     looking.candidates,
     line.prune,
