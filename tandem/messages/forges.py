@@ -133,6 +133,7 @@ def find(source: SourceSettings, address: str) -> tuple[Forge, Place]:
             f"source.status: {where} is no forge that is known by its host: "
             f"set [source] forge ({', '.join(FORGES)}), and api where it is not at the usual place"
         )
+    forge = FORGES[kind]
     if len(path) < 2:
         raise SettingsError(f"source.status: {host}/{'/'.join(path)} names no repository of a {kind} forge")
     if kind == "azure-devops":
