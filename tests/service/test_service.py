@@ -1,0 +1,62 @@
+"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once."""
+
+import hashlib
+import hmac
+import json
+import time
+
+import httpx
+
+from tests.service.conftest import Service, seen, until
+
+
+def hook(service: Service, secret: str | None = None) -> httpx.Response:
+    """A signed push to main, as the generic sender sends it."""
+    body = json.dumps({"repository": service.repository, "ref": "refs/heads/main"}).encode()
+    moment = str(int(time.time()))
+    digest = hmac.new((secret or service.hook).encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"X-Tandem-Timestamp": moment, "X-Tandem-Signature": f"sha256={digest}"}
+    headers["Content-Type"] = "application/json"
+    return httpx.post(f"{service.receiver}/hooks/generic", content=body, headers=headers, timeout=10)
+
+
+def runs(service: Service, flow: str) -> list[dict[str, object]]:
+    """The flow's runs that Prefect knows."""
+    return list(service.prefect("flow_runs/filter", {"flows": {"name": {"any_": [flow]}}}))
+
+
+def states(service: Service) -> str:
+    found = service.prefect("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 15})
+    lines = [f"{run['name']}: {run['state']['name']} {run['state'].get('message') or ''}" for run in found]
+    return "\n".join([*lines, seen(service.cluster, service.namespace)])
+
+
+def history(service: Service) -> list[str]:
+    """The commits that came into the environment, newest first, by its state."""
+    found = service.cluster.kubectl("-n", service.app, "get", "configmap", "tandem-tiny-staging", "-o", "json")
+    state = json.loads(json.loads(found)["data"]["state"])
+    return [each["candidate"]["pair"]["commit"] for each in state["history"]]
+
+
+def test_only_the_receiver_is_outside_and_prefect_asks_who_is_there(service: Service) -> None:
+    outside = [each["metadata"]["name"] for each in service.objects("services") if each["spec"]["type"] != "ClusterIP"]
+    assert outside == ["receiver"]
+    assert hook(service, "guessed").status_code == 401
+    api = next(each["spec"]["clusterIP"] for each in service.objects("services") if each["metadata"]["name"] == "api")
+    asked = {"flow_runs": {}}
+    assert httpx.post(f"http://{api}:4200/api/flow_runs/filter", json=asked).status_code == 401
+    user, _, password = service.auth.partition(":")
+    told = httpx.post(f"http://{api}:4200/api/flow_runs/filter", json=asked, auth=(user, password))
+    assert told.status_code == 403 and "CSRF" in told.text
+
+
+def test_a_hook_brings_a_commit_to_the_users(service: Service) -> None:
+    began = time.monotonic()
+    assert hook(service).status_code == 202
+    until(lambda: service.greeting() == "first", 200, lambda: states(service))
+    print(f"from the hook to the users: {time.monotonic() - began:.0f} s")
+    accounts = {
+        each["metadata"]["labels"]["prefect.io/flow-name"]: each["spec"]["serviceAccountName"]
+        for each in service.objects("pods", "-l", "tandem.dev/part=run")
+    }
+    assert accounts["integrate"] == "integrate" and accounts["release"] == accounts["reconcile"] == "release"
