@@ -47,7 +47,7 @@ def wanted(settings: Settings, kind: MessageKind) -> bool:
 
 def is_new(settings: Settings, subject: str, of: str) -> bool:
     """Whether there is anything to tell on this subject, or to tell again to who did not get it."""
-    earlier = _earlier(connect(patience=PATIENCE), f"{settings.app}-{subject}", of)
+    earlier = _earlier(connect(patience=PATIENCE), f"{settings.app}/{subject}", of)
     return earlier is None or _is_due(earlier)
 
 
@@ -59,7 +59,7 @@ def tell(settings: Settings, subject: str, of: str, message: Message, run: str =
     """
     if not wanted(settings, message.kind):
         return
-    api, subject = connect(patience=PATIENCE), f"{settings.app}-{subject}"
+    api, subject = connect(patience=PATIENCE), f"{settings.app}/{subject}"
     earlier = _earlier(api, subject, of)
     if earlier and not _is_due(earlier):
         return

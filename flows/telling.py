@@ -1,11 +1,10 @@
 """Telling people and forges: which event becomes which message. Never fails a run, and holds it up for 10 s at most.
 
-Everything here is called after the state is recorded; `catch_up` tells what a killed run recorded and did not tell.
+Everything here is called after the state is recorded; rounds.py tells what a killed run recorded and did not tell.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, ParamSpec, cast
 
 from prefect import runtime
@@ -20,12 +19,11 @@ from tandem.records import Commit, Pair, State
 from tandem.settings import Settings
 from tandem.triggers.api import connect
 
-from . import backends, cards, deliver, statuses, told, wording
+from . import backends, cards, deliver, statuses, wording
 from .deliver import PATIENCE, log, tell
 from .ingredients import Ingredients
 
 P = ParamSpec("P")
-FRESH, SETTLED = timedelta(days=1), timedelta(minutes=2)  # what catch_up tells: neither old, nor being told just now
 PATIENT = 3  # the attempt at which bad luck is told: reconcile tries again by itself
 
 
@@ -59,7 +57,7 @@ def outcome(settings: Settings, chosen: Ingredients) -> Iterator[None]:
 def integrate_failed(settings: Settings, chosen: Ingredients, error: Exception) -> None:
     """To the team and the commit's author; what bad luck stopped, only where it stopped a third attempt too."""
     if deliver.wanted(settings, "integrate failed") and (wording.guilt(error) or _attempt() == PATIENT):
-        message = wording.integrate_failed(settings.app, chosen, error, _links())
+        message = wording.integrate_failed(settings.app, chosen, error, links_to())
         tell(settings, chosen.pair.tag, type(error).__name__, message, author=chosen.commit.email)
 
 
@@ -67,14 +65,14 @@ def integrate_failed(settings: Settings, chosen: Ingredients, error: Exception) 
 def released(settings: Settings, environment: str, state: State, address: str | None = None) -> None:
     """What runs now, and how to take it back."""
     statuses.runs(settings, environment, state.history[0].candidate)
-    _released(settings, environment, state, address)
+    say_released(settings, environment, state, address)
 
 
 @harmless
 def rolled_back(settings: Settings, environment: str, state: State) -> None:
     """What failed, and whose fault it was."""
     statuses.failed(settings, environment, state.history[0].candidate, bool(wording.blocked(state)))
-    _rolled_back(settings, environment, state)
+    say_rolled_back(settings, environment, state)
 
 
 @harmless
@@ -88,9 +86,9 @@ def approval_wanted(settings: Settings, environment: str, state: State) -> None:
         and deliver.is_new(settings, f"{environment}-approval", of)
     ):
         form = cards.deployment_link(f"approve/{settings.app}")
-        links = ((("The form", form),) if form else ()) + _links()
-        about = _about(settings, asked.candidate.pair)
-        message = wording.approval_wanted(settings.app, environment, asked.candidate, about, links)
+        links = ((("The form", form),) if form else ()) + links_to()
+        came = about(settings, asked.candidate.pair)
+        message = wording.approval_wanted(settings.app, environment, asked.candidate, came, links)
         tell(settings, f"{environment}-approval", of, message)
 
 
@@ -106,41 +104,37 @@ def _not_begun(parameters: dict[str, Any], run: str, error: Exception) -> None:
     settings, environment = Settings.load(parameters["app"]), str(parameters["environment"])
     if parameters.get("dry_run") or not deliver.wanted(settings, "release failed"):
         return
-    earlier = told.read(connect(patience=PATIENCE), f"{settings.app}-{environment}")
-    if earlier is None or earlier.run != run:
-        message = wording.not_begun(settings.app, environment, error, _links(run))
+    found: list[State] = []
+    send_all({"state": lambda: found.append(backends.target(settings, environment).state().value)}, limit=5.0)
+    if not found or not _knows(found[0], run):
+        message = wording.not_begun(settings.app, environment, error, links_to(run))
         of = f"{type(error).__name__} {wording.gist(str(error))}"
         tell(settings, f"{environment}-trouble", of, message, run)
 
 
-@harmless
-def catch_up(settings: Settings, environment: str, state: State) -> None:
-    """Tell what a run recorded and was killed before telling, or what a service did not take: asked every minute."""
-    if not settings.toml.messages.to or state.under_way:
-        return
-    now, release = deliver.now(), state.history[0] if state.history else None
-    if release and release.ended and SETTLED < now - release.ended < FRESH:
-        (_released if release.outcome == "released" else _rolled_back)(settings, environment, state)
-    if state.asked and SETTLED < now - state.asked.at < FRESH:
-        approval_wanted(settings, environment, state)
+def _knows(state: State, run: str) -> bool:
+    """Whether this run's release began: then `rolled_back` told it, or whoever ends it does."""
+    began = [*state.history[:3], *([state.under_way.release] if state.under_way else [])]
+    return any(release.run == run for release in began)
 
 
-def _released(settings: Settings, environment: str, state: State, address: str | None = None) -> None:
+def say_released(settings: Settings, environment: str, state: State, address: str | None = None) -> None:
+    """The message without the status: for who comes later."""
     release = state.history[0]
     if deliver.wanted(settings, "released") and deliver.is_new(settings, environment, release.id):
-        about = _about(settings, release.candidate.pair)
-        tell(settings, environment, release.id, wording.released(state, address, about, _links(release.run)))
+        came_in, links = about(settings, release.candidate.pair), links_to(release.run)
+        tell(settings, environment, release.id, wording.released(state, address, came_in, links))
 
 
-def _rolled_back(settings: Settings, environment: str, state: State) -> None:
-    """A failure that is nobody's fault repeats itself every night with the same gist, and is told once."""
+def say_rolled_back(settings: Settings, environment: str, state: State) -> None:
+    """The message without the status. What is nobody's fault repeats itself every night, and is told once."""
     release = state.history[0]
-    message = wording.failed(state, _links(release.run))
+    message = wording.failed(state, links_to(release.run))
     same = f"{release.candidate.tag} {wording.gist(release.reason)}"
     tell(settings, environment, release.id if wording.blocked(state) else same, message, release.run)
 
 
-def _about(settings: Settings, pair: Pair) -> str:
+def about(settings: Settings, pair: Pair) -> str:
     """The commit's subject and author, and the model; less where git does not answer at once."""
     found: list[Commit] = []
     send_all({"about": lambda: found.append(backends.repository(settings).commit(pair.commit))}, limit=5.0)
@@ -148,7 +142,7 @@ def _about(settings: Settings, pair: Pair) -> str:
     return f"{commit}, with model {pair.model[:12]}"
 
 
-def _links(run: str = "") -> wording.Links:
+def links_to(run: str = "") -> wording.Links:
     """The link to a run's page; none where no Prefect UI is known that lives on."""
     ui, run = str(PREFECT_UI_URL.value() or "").rstrip("/"), run or str(runtime.flow_run.id or "")
     return (("The run", f"{ui}/runs/flow-run/{run}"),) if ui and run else ()

@@ -4,6 +4,7 @@ So it survives a kill, is seen by people, and needs no store of our own. It is w
 in between tells twice, which is better than never.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,4 +58,5 @@ def write(api: Api, subject: str, told: Told, message: Message) -> None:
 
 
 def _key(subject: str) -> str:
-    return cards.key(f"told-{subject}")
+    """Names may hold dashes: app a-b's environment c is not app a's environment b-c."""
+    return f"{cards.key(f'told-{subject}')}-{hashlib.sha256(subject.encode()).hexdigest()[:6]}"

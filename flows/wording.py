@@ -81,24 +81,25 @@ def released(state: State, address: str | None, about: str, links: Links) -> Mes
 def failed(state: State, links: Links) -> Message:
     """The newest release of an environment's history, which was rolled back: the candidate's fault, or not."""
     app, environment, release = state.app, state.environment, state.history[0]
-    runs = state.current.candidate.tag if state.current else "nothing"
-    blocks = blocked(state)
+    tag, blocks = release.candidate.tag, blocked(state)
     if TWICE in release.reason:
         return _down(state, release, links)
+    runs = f"{environment} runs {state.current.candidate.tag}" if state.current else f"nothing runs in {environment}"
     if blocks:
+        served = "Users are served as before. " if state.current else ""
         return Message(
             "rolled back",
-            f"{app}: {environment} is back on {runs}; {_blamed(blocks)} is blocked",
-            f"{release.candidate.tag} failed in {environment} and was taken back. {environment} runs {runs}.",
+            f"{app}: {runs} again; {_blamed(blocks)} is blocked",
+            f"{tag} failed in {environment} and was taken back: {runs} now.",
             release.reason,
-            "Users are served. Mend it: the next commit or model comes in by itself. If the block is wrong, lift it:",
+            f"{served}Mend it: the next commit or model comes in by itself. If the block is wrong, lift it:",
             (f"tandem unblock {app} {environment} {_named(blocks[0])} --why TEXT",),
             links,
         )
     return Message(
         "release failed",
-        f"{app}: {release.candidate.tag} could not be released to {environment}",
-        f"{environment} still runs {runs}. The environment was to blame, so nothing is blocked.",
+        f"{app}: {tag} could not be released to {environment}",
+        f"{runs}, as before. The environment was to blame, so nothing is blocked.",
         release.reason,
         "Mend what is named above; the next release tries again by itself, or now:",
         (f"tandem release {app} {environment}",),

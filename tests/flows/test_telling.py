@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tandem.errors import ReleaseFailed, SuiteFailed
-from tandem.flows import backends, telling
+from tandem.flows import backends, deliver, rounds
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import status
 from tandem.flows.release import release
@@ -101,7 +101,7 @@ def test_what_is_taken_back_is_told_with_whom_it_blames(line, team: Web, author:
     integrate("tiny")
     with pytest.raises(ReleaseFailed):
         release("tiny", "local")
-    assert titles(team)[1:] == [f"tiny: local is back on {good.tag}; commit {bad[:12]} is blocked"]
+    assert titles(team)[1:] == [f"tiny: local runs {good.tag} again; commit {bad[:12]} is blocked"]
     said = team.posted[-1].json()
     assert "/greeting" in said["message"] and f"tandem unblock tiny local {bad[:12]}" in said["message"]
     assert said["type"] == "failure"
@@ -141,11 +141,11 @@ def test_a_service_that_is_down_costs_a_warning_and_is_told_later(
     settings, state = Settings.load("tiny"), status("tiny")[0].environments[0].state
     team.answers = [(200, {}, b"{}")]
     clock = Clock(monkeypatch)
-    telling.catch_up(settings, "local", state)
+    rounds.catch_up(settings, {"local": state})
     assert len(team.posted) == 1, "not in the same minute"
     clock.goes_on(minutes=5)
-    telling.catch_up(settings, "local", state)
-    telling.catch_up(settings, "local", state)
+    rounds.catch_up(settings, {"local": state})
+    rounds.catch_up(settings, {"local": state})
     assert len(team.posted) == 2 and titles(team)[1] == f"tiny: local runs {candidate.tag}"
     assert_no_secret(caplog)
 
@@ -161,10 +161,10 @@ def test_what_a_killed_run_did_not_tell_is_told_within_minutes(
     clock = Clock(monkeypatch)
     clock.goes_on(minutes=5)
     state = backends.target(Settings.load("tiny"), "local").state().value
-    telling.catch_up(Settings.load("tiny"), "local", state)
+    rounds.catch_up(Settings.load("tiny"), {"local": state})
     assert titles(team) == [f"tiny: local runs {candidate.tag}"]
     clock.goes_on(days=2)
-    telling.catch_up(Settings.load("tiny"), "local", state)
+    rounds.catch_up(Settings.load("tiny"), {"local": state})
     assert len(team.posted) == 1
 
 
@@ -207,7 +207,8 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ahead = timedelta()
-        monkeypatch.setattr("tandem.flows.deliver.now", lambda: datetime.now(UTC) + self.ahead)
+        for module in (deliver, rounds):
+            monkeypatch.setattr(module, "now", lambda: datetime.now(UTC) + self.ahead)
 
     def goes_on(self, **span: float) -> None:
         self.ahead += timedelta(**span)
