@@ -13,7 +13,7 @@ from tandem.settings import Settings, apps, find_root
 from tandem.triggers import runs
 from tandem.triggers.runs import Run
 
-from . import backends, stages
+from . import backends, rounds, stages
 from .follow import follow
 from .lock import environment_lock
 from .missing import cancel_superseded, missing_pairs, start_integrate
@@ -46,6 +46,7 @@ def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[
     """Bring one app a step nearer to what it should be; what stood in the way, one sentence each."""
     settings = Settings.load(name, root)
     states, troubles = end_half_releases(settings)
+    rounds.catch_up(settings, states)
     if not states:
         return troubles
     there = stock(settings, states.values(), fetched)
@@ -79,9 +80,10 @@ def reconcile(app: str = "") -> None:
     root, fetched = find_root(), Fetched()
     alive, waiting = living(), runs.in_states("integrate", ["SCHEDULED"])
     nearer = {name: bring_nearer.submit(root, name, alive, waiting, fetched) for name in ([app] if app else apps(root))}
-    came = {name: future.result(raise_on_failure=False) for name, future in nearer.items()}
-    if troubles := [said for name, what in came.items() for said in _troubles(name, what)]:
-        raise TandemError("\n".join(troubles))
+    troubles = {name: _troubles(name, future.result(raise_on_failure=False)) for name, future in nearer.items()}
+    rounds.troubles(root, troubles)
+    if any(troubles.values()):
+        raise TandemError("\n".join(sentence for said in troubles.values() for sentence in said))
 
 
 def _troubles(name: str, came: list[str] | BaseException) -> list[str]:

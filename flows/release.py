@@ -13,7 +13,7 @@ from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 from tandem.targets.choose import Choice
 
-from . import approvals, backends, cards, ingredients, late, stages, telling
+from . import approvals, backends, cards, ingredients, late, rounds, stages, telling
 from .backends import AppName, EnvironmentName
 from .lock import environment_lock
 from .stages import stage
@@ -72,6 +72,8 @@ def release(
     target = backends.target(settings, environment)
     if unattended and (other := late.overtaken(stages.now())):
         return nothing_to_release(other)
+    if unattended:
+        rounds.began_late(settings, environment)
     with environment_lock(settings, environment):
         state = target.state() if dry_run else stages.end_half_release(settings, environment, target)
         choice = choose(settings, environment, state.value, candidate)
