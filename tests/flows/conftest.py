@@ -19,6 +19,8 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
+from tests.messages.doubles import Mail, Web, mail, web
+
 SERVE = """
 import http.server, json, os, socket, sys, threading, signal, time
 
@@ -149,6 +151,20 @@ class Line:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def team(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with web() as double:
+        monkeypatch.setenv("TEAM_CHAT", double.json_url)
+        yield double
+
+
+@pytest.fixture
+def author(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mail]:
+    with mail() as double:
+        monkeypatch.setenv("SMTP", f"mailto://walter:hush-hush-7@127.0.0.1:{double.port}?from=tandem@example.org")
+        yield double
 
 
 @pytest.fixture
