@@ -22,7 +22,7 @@ from tests.contracts.registries.conftest import running
 from tests.kubernetes_cluster import Cluster
 from tests.kubernetes_role import ROLE
 from tests.service import overlay, tiny
-from tests.service.images import service_images
+from tests.service.images import Images, service_images
 from tests.service.outside import door, git_over_http
 
 cluster = kubernetes_cluster.cluster
@@ -97,14 +97,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def service(cluster: Cluster, store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def images(cluster: Cluster) -> Iterator[Images]:
+    """The service's images, in a registry that the cluster pulls from."""
+    with service_images() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def service(
+    cluster: Cluster, images: Images, store: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
     """Everything up; the app has a model and no commit yet."""
     if cluster.folder is None:
         pytest.skip("the service's test needs an address of this machine that pods reach: unset KUBECONFIG")
     folder = tmp_path_factory.mktemp("service")
     name, app = f"tandem-{uuid.uuid4().hex[:8]}", f"staging-{uuid.uuid4().hex[:8]}"
     (folder / "git").mkdir()
-    with service_images() as images, git_over_http(HOST, folder / "git") as git:
+    with git_over_http(HOST, folder / "git") as git:
         registry = images.tandem.partition("/")[0]
         repository = f"{git}/root.git"
         with door(HOST, registry) as way:

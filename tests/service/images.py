@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -49,23 +49,21 @@ def service_images() -> Iterator[Images]:
     """The images, in a registry that is there as long as this is open."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem-tests" / "service"
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / "lock").open("w") as lock:  # others may be making the same
         fcntl.flock(lock, fcntl.LOCK_EX)
         base = _base(folder)
-        venv = _venv(folder, base)
-        code = _code(folder)
-        with tempfile.TemporaryDirectory() as own, docker_registry(_registry(folder)) as address:
-            remembered = Path(own)
-            tandem = open_registry(f"{address}/tandem", remembered)
-            layers = [_pushed(tandem, tar) for tar in (base, venv, code)]
-            env = {"PATH": f"/venv/bin:{SYSTEM}", **_env()}
-            plain = open_registry(f"{address}/debian", remembered)
-            postgres = {"PATH": f"/usr/lib/postgresql/15/bin:{SYSTEM}"}
-            yield Images(
-                f"{address}/tandem@{_image(tandem, layers, env, '10001:10001')}",
-                f"{address}/debian@{_image(plain, [_pushed(plain, base)], postgres, '999')}",
-                f"{address}/debian@{_image(plain, [_pushed(plain, base)], {'PATH': SYSTEM}, '')}",
-            )
+        tars = base, _venv(folder, base), _code(folder)
+    with tempfile.TemporaryDirectory() as own, docker_registry(_registry(folder)) as address:
+        tandem, debian = (open_registry(f"{address}/{name}", Path(own)) for name in ("tandem", "debian"))
+        layers = [pushed(tandem, tar) for tar in tars]
+        system = [pushed(debian, base)]
+        env = {"PATH": f"/venv/bin:{SYSTEM}", **_env()}
+        postgres = {"PATH": f"/usr/lib/postgresql/15/bin:{SYSTEM}"}
+        yield Images(
+            f"{address}/tandem@{put(tandem, layers, ImageConfig(env=env, user='10001:10001'))}",
+            f"{address}/debian@{put(debian, system, ImageConfig(env=postgres, user='999'))}",
+            f"{address}/debian@{put(debian, system, ImageConfig(env={'PATH': SYSTEM}))}",
+        )
 
 
 def _base(folder: Path) -> Path:
@@ -152,7 +150,9 @@ def _registry(folder: Path) -> Path:
     return folder / "registry"
 
 
-def _pushed(registry: Registry, tar: Path) -> Descriptor:
+def pushed(registry: Registry, tar: Path) -> Descriptor:
+    """The tar as a layer of the registry's; not read where it is there."""
+
     def pieces(offset: int) -> Iterator[bytes]:
         with tar.open("rb") as file:
             file.seek(offset)
@@ -166,7 +166,8 @@ def _pushed(registry: Registry, tar: Path) -> Descriptor:
     return written
 
 
-def _image(registry: Registry, layers: list[Descriptor], env: dict[str, str], user: str) -> str:
-    config = ImageConfig(env=env, user=user, diff_ids=tuple(layer.digest for layer in layers))
-    described = registry.write(blob_of(config_bytes(config), "config.json"), CONFIG)
+def put(registry: Registry, layers: list[Descriptor], config: ImageConfig) -> str:
+    """An image of these layers; its digest."""
+    whole = replace(config, diff_ids=tuple(layer.digest for layer in layers))
+    described = registry.write(blob_of(config_bytes(whole), "config.json"), CONFIG)
     return registry.put(ImageManifest(described, tuple(layers))).digest

@@ -3,7 +3,11 @@
 import hashlib
 import hmac
 import json
+import os
+import signal
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 
@@ -60,3 +64,36 @@ def test_a_hook_brings_a_commit_to_the_users(service: Service) -> None:
         for each in service.objects("pods", "-l", "tandem.dev/part=run")
     }
     assert accounts["integrate"] == "integrate" and accounts["release"] == accounts["reconcile"] == "release"
+
+
+def kill(service: Service, part: str) -> None:
+    """SIGKILL to everything in the container of this part's first pod, as a machine's own kernel might."""
+    pod = service.objects("pods", "-l", f"tandem.dev/part={part}")[0]
+    own = next(each["containerID"] for each in pod["status"]["containerStatuses"] if each["name"] == part)
+    number = own.rpartition("/")[2]
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if number in (process / "cgroup").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+    assert killed, f"no process of {part} ({number[:12]}) is on this machine"
+
+
+def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: Service) -> None:
+    commit = service.root.push("second", seconds=20)
+    assert hook(service).status_code == 202
+
+    def integrating() -> bool:
+        mine = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
+        return bool(mine) and mine[0]["state"]["type"] == "RUNNING"
+
+    until(integrating, 150, lambda: states(service))
+    began = time.monotonic()
+    for part in ("postgres", "redis", "api", "services", "worker", "receiver"):
+        kill(service, part)
+    until(lambda: service.greeting() == "second", 300, lambda: states(service))
+    print(f"from six kills to the users: {time.monotonic() - began:.0f} s")
+    assert history(service).count(commit) == 1
+    made = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
+    assert [run["state"]["type"] for run in made] == ["COMPLETED"], made
