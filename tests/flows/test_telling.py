@@ -1,42 +1,15 @@
 """Who hears of what: the tiny app's line, with a real web server, mail server and forge at the other end."""
 
-import os
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-
-import httpx
 import pytest
 
 from tandem.errors import ReleaseFailed, SuiteFailed
-from tandem.flows import backends, deliver, rounds
 from tandem.flows.integrate import integrate
-from tandem.flows.ops import status
 from tandem.flows.release import release
 from tandem.flows.rollback import rollback
-from tandem.settings import Settings
-from tests.messages.doubles import Mail, Web, mail, web, words
+from tests.flows.hearers import HEARD, assert_no_secret, titles
+from tests.messages.doubles import Mail, Web, words
 
-HEARD = '[messages]\nto = [{ env = "TEAM_CHAT" }]\nauthor = { env = "SMTP" }'
 APPROVAL = "approval = true\n" + HEARD
-SECRETS = ("hush-hush-7", "sekret-path-9", "walter", "tok-en-5")
-
-
-@pytest.fixture
-def team(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    with web() as double:
-        monkeypatch.setenv("TEAM_CHAT", double.json_url)
-        yield double
-
-
-@pytest.fixture
-def author(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mail]:
-    with mail() as double:
-        monkeypatch.setenv("SMTP", f"mailto://walter:hush-hush-7@127.0.0.1:{double.port}?from=tandem@example.org")
-        yield double
-
-
-def titles(team: Web) -> list[str]:
-    return [posted.json()["title"] for posted in team.posted]
 
 
 def forge(line, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,44 +103,6 @@ def test_an_approval_is_asked_for_once_with_the_command(line, team: Web, author:
     assert f"tandem approve tiny local {candidate.tag}" in team.posted[0].json()["message"]
 
 
-@pytest.mark.more(HEARD)
-def test_a_service_that_is_down_costs_a_warning_and_is_told_later(
-    line, team: Web, author: Mail, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    candidate = integrate("tiny")
-    team.answers = [(503, {}, b"<h1>away</h1>")]
-    assert release("tiny", "local").candidate == candidate
-    assert "TEAM_CHAT (json 127.0.0.1) did not get the message" in caplog.text and "HTTP 503" in caplog.text
-    settings, state = Settings.load("tiny"), status("tiny")[0].environments[0].state
-    team.answers = [(200, {}, b"{}")]
-    clock = Clock(monkeypatch)
-    rounds.catch_up(settings, {"local": state})
-    assert len(team.posted) == 1, "not in the same minute"
-    clock.goes_on(minutes=5)
-    rounds.catch_up(settings, {"local": state})
-    rounds.catch_up(settings, {"local": state})
-    assert len(team.posted) == 2 and titles(team)[1] == f"tiny: local runs {candidate.tag}"
-    assert_no_secret(caplog)
-
-
-@pytest.mark.more(HEARD)
-def test_what_a_killed_run_did_not_tell_is_told_within_minutes(
-    line, team: Web, author: Mail, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    candidate = integrate("tiny")
-    monkeypatch.delenv("TEAM_CHAT")  # the run recorded its release, and could tell nobody
-    release("tiny", "local")
-    monkeypatch.setenv("TEAM_CHAT", team.json_url)
-    clock = Clock(monkeypatch)
-    clock.goes_on(minutes=5)
-    state = backends.target(Settings.load("tiny"), "local").state().value
-    rounds.catch_up(Settings.load("tiny"), {"local": state})
-    assert titles(team) == [f"tiny: local runs {candidate.tag}"]
-    clock.goes_on(days=2)
-    rounds.catch_up(Settings.load("tiny"), {"local": state})
-    assert len(team.posted) == 1
-
-
 def test_a_commit_shows_how_it_went(
     line, team: Web, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -200,23 +135,3 @@ def test_a_forge_that_refuses_costs_a_warning_that_names_the_scope(
     integrate("tiny")
     assert "needs the scope 'repo:status'" in caplog.text
     assert_no_secret(caplog)
-
-
-class Clock:
-    """The clock that telling reads, which a test may move."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ahead = timedelta()
-        for module in (deliver, rounds):
-            monkeypatch.setattr(module, "now", lambda: datetime.now(UTC) + self.ahead)
-
-    def goes_on(self, **span: float) -> None:
-        self.ahead += timedelta(**span)
-
-
-def assert_no_secret(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither in this process' logs, nor in what Prefect keeps: logs and artifacts."""
-    api = os.environ["PREFECT_API_URL"]
-    kept = httpx.post(f"{api}/logs/filter", json={"limit": 200, "sort": "TIMESTAMP_DESC"}).text
-    kept += httpx.post(f"{api}/artifacts/filter", json={"limit": 50}).text
-    assert not any(secret in kept + caplog.text for secret in SECRETS)
