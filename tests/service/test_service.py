@@ -38,7 +38,7 @@ def states(service: Service) -> str:
 def history(service: Service) -> list[str]:
     """The commits that came into the environment, newest first, by its state."""
     found = service.cluster.kubectl("-n", service.app, "get", "configmap", "tandem-tiny-staging", "-o", "json")
-    state = json.loads(json.loads(found)["data"]["state"])
+    state = json.loads(json.loads(found)["data"]["state.json"])
     return [each["candidate"]["pair"]["commit"] for each in state["history"]]
 
 
