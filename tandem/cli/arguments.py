@@ -71,6 +71,19 @@ def chosen(app: str) -> "list[Settings]":
     return [Settings.load(name, root) for name in names]
 
 
+def loadable() -> "list[Settings]":
+    """Every app's settings, without those that are wrong just now: for what must go on whatever a person writes."""
+    from tandem.settings import Settings, apps, find_root
+
+    root, found = find_root(), []
+    for name in apps(root):
+        try:
+            found.append(Settings.load(name, root))
+        except TandemError as trouble:
+            typer.echo(f"{name}: left out: {trouble}")
+    return found
+
+
 def person() -> str:
     """Who sits here, as the machine says."""
     try:
