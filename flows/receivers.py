@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from prefect.blocks.abstract import NotificationBlock
 
 from tandem.errors import SettingsError
 from tandem.messages.message import Message
-from tandem.messages.sending import keep_quiet
+from tandem.messages.sending import Undelivered, keep_quiet
 from tandem.messages.services import Service, from_plugin, open_url, to_author
 from tandem.settings import Credentials, Settings
 
@@ -16,15 +17,20 @@ from . import backends
 
 @dataclass(frozen=True)
 class Block:
-    """A notification block that is not Apprise's, such as Custom Webhook."""
+    """A notification block of its own making, such as Custom Webhook."""
 
     name: str
     block: Any
 
     def send(self, message: Message) -> None:
-        """By the block's own means, as plain text; raises what the block raises."""
-        with self.block.raise_on_failure():
-            self.block.notify(body=message.text(), subject=message.subject)
+        """By the block's own means, as plain text; raises Undelivered, or what else the block raises."""
+        try:
+            with self.block.raise_on_failure():
+                self.block.notify(body=message.text(), subject=message.subject)
+        except httpx.HTTPStatusError as error:
+            raise Undelivered(f"the service answered HTTP {error.response.status_code}") from None
+        except httpx.TransportError:
+            raise Undelivered("the service could not be reached") from None
 
 
 def place(credentials: Credentials) -> str:

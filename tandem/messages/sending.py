@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from tandem.errors import TandemError
 
 LIMIT = 10.0  # seconds, for everything that one event sends
-LOGGERS = ("apprise", "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response")
+HTTP = ("httpx", "urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry", "urllib3.response")
 
 
 class Undelivered(TandemError):
@@ -57,8 +57,8 @@ def send_all(jobs: Mapping[str, Callable[[], None]], limit: float = LIMIT) -> di
 
 
 def keep_quiet() -> None:
-    """From here on Apprise logs nothing, and the HTTP library below it nothing of what is sent here."""
-    for name in LOGGERS:
+    """From here on Apprise logs nothing, and the HTTP libraries nothing of what is sent here."""
+    for name in ("apprise", *HTTP):
         logging.getLogger(name).addFilter(_passes)
 
 
