@@ -8,7 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Condition, Thread
 
 from tandem.errors import TandemError, UsageError
@@ -18,7 +18,8 @@ from tandem.triggers.api import Api, ApiError, NoServer
 DEPLOYMENT = "reconcile/hinted"
 PAUSE = 1.0  # seconds between two looks at, or starts of, one app's run
 LONGEST = 15.0  # seconds between two tries while Prefect's server is away
-STUCK = 60.0  # seconds; a run that is Pending for longer has lost its worker
+BESIDE = 2  # runs of one app that may have begun and not ended: the next is held until one of them ends
+STUCK = 60.0  # seconds; a run that began, or is Pending, for longer is not waited for
 
 
 @dataclass
@@ -27,8 +28,7 @@ class _Hinted:
 
     hints: int = 0
     covered: int = 0
-    run: str = ""  # the last run that was started for it
-    started: float = 0.0
+    runs: dict[str, float] = field(default_factory=dict)  # that are not over, with the time of their start
     key: str = ""  # of a start whose answer is not known yet: asked again, it is the same run
     keyed: int = 0  # the hints when that was first asked for
     due: float = 0.0  # not before
@@ -97,23 +97,33 @@ class Hints:
         return None
 
     def _covered(self, app: str, one: _Hinted, hints: int) -> int:
-        """How many of the hints a run that has not begun covers: that one, or a new one."""
+        """How many of the hints a run that has not begun covers: one there is, or a new one."""
         self._api = self._api or self._connect()
-        if one.run and not one.key and self._waits(one):
-            return hints
         if not one.key:
+            waiting, begun = self._look(one)
+            if waiting:
+                return hints
+            if begun >= BESIDE:
+                return one.covered
             one.key, one.keyed = secrets.token_hex(16), hints
         run = runs.start(DEPLOYMENT, {"app": app}, one.key, self._api)
-        one.run, one.key, one.started = run, "", self._clock()
+        one.key, one.runs[run] = "", self._clock()
         self._log.info("%s: reconcile is run %s", app, run)
         return one.keyed
 
-    def _waits(self, one: _Hinted) -> bool:
-        run = runs.read(one.run, self._api)
-        if run is None:
-            return False
-        young = self._clock() - one.started < STUCK
-        return run.state == "SCHEDULED" or (run.state == "PENDING" and young)
+    def _look(self, one: _Hinted) -> tuple[int, int]:
+        """How many of the app's runs have not begun, and how many have and are not over."""
+        waiting = begun = 0
+        for known, started in list(one.runs.items()):
+            run = runs.read(known, self._api)
+            old = self._clock() - started > STUCK
+            if run is None or run.over or (old and run.state != "SCHEDULED"):
+                del one.runs[known]
+            elif run.state in ("SCHEDULED", "PENDING"):
+                waiting += 1
+            else:
+                begun += 1
+        return waiting, begun
 
     def _well(self, one: _Hinted) -> None:
         if self._tries:

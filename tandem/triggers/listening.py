@@ -86,7 +86,7 @@ class Listening:
         for app, stamp in stamps.items():
             if stamp != self._stamps.get(app):
                 self._read(app)
-        self._stamps, self._by_secret = stamps, _by_secret(self._known.values())
+        self._stamps, self._by_secret = stamps, _by_secret([self._known[app] for app in sorted(self._known)])
 
     def _files(self) -> Sequence[Path]:
         return list((self._root / "deployments").glob("*/app.toml"))

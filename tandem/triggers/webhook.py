@@ -95,11 +95,11 @@ def take(name: str, call: Call, heard: Mapping[str, Heard], replays: Replays) ->
             return Outcome(400, "malformed", f": {trouble}")
         about = _about(said)
     apps = tuple(group.meant(said))
-    replays.add(name, proof.mark)
     if isinstance(said, Reply):
         return Outcome(200 if said.document else 202, "nothing to do", about, document=said.document)
     if not apps:
         return Outcome(202, "no app listens", about)
+    replays.add(name, proof.mark)  # not before: once app.toml is mended, a delivery may be sent again
     return Outcome(202, "accepted", f"{about} -> {', '.join(apps)}", apps)
 
 

@@ -1,6 +1,5 @@
 """Each sender's own request starts its app's reconcile; whatever is not quite that does not."""
 
-
 import pytest
 
 from tests.triggers.conftest import SECRET, Open, Receiver, write_app

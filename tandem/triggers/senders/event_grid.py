@@ -36,4 +36,6 @@ class EventGrid:
                 raise Malformed("an event without a type")
             if kind == CREATED:
                 urls.append(text(event, "data", "url"))
-        return Blobs(tuple(filter(None, urls))) if urls else Reply("no blob was created")
+        if not all(urls):
+            raise Malformed("a blob without its URL")
+        return Blobs(tuple(urls)) if urls else Reply("no blob was created")
