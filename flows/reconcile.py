@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow, get_run_logger
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tandem.errors import Busy, TandemError
 from tandem.records import State
@@ -69,7 +70,7 @@ def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[
 @flow(
     flow_run_name="reconcile {app}",
     description="Start what is missing, end what was left half done.",
-    task_runner=ThreadPoolTaskRunner[Any](max_workers=AT_ONCE),
+    task_runner=cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=AT_ONCE)),
 )
 def reconcile(app: str = "") -> None:
     """Bring every app one step nearer to what it should be; one app's trouble never stops another's.

@@ -113,6 +113,17 @@ def keyed(flow: str, keys: Collection[str], api: Api | None = None) -> list[Run]
     return list(_found(flow, {"idempotency_key": {"any_": list(keys)}}, api))
 
 
+def ended(flow: str, api: Api | None = None) -> list[Run]:
+    """The last runs of a flow that came to an end by themselves, good or bad, the newest first; 50 at most."""
+    query = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "CRASHED", "FAILED"]}}},
+        "sort": "END_TIME_DESC",
+        "limit": 50,
+    }
+    return [_run(_mapping(each)) for each in _list((api or connect()).post("flow_runs/filter", query))]
+
+
 def _found(flow: str, which: Mapping[str, object], api: Api | None, page: int = 200) -> Iterator[Run]:
     api, query = api or connect(), {"flows": {"name": {"any_": [flow]}}, "flow_runs": which, "sort": "ID_DESC"}
     for offset in itertools.count(0, page):
