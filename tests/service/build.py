@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DOCKERFILE = ROOT / "deployments" / "server" / "Dockerfile"
 
 
@@ -37,7 +38,7 @@ def build(base: Path, wheelhouse: Path, venv: Path) -> None:
         for word, rest in instructions("packages"):
             if word == "RUN":
                 command = f"PIP_OPTIONS=--no-index; {rest}"
-                subprocess.run(["chroot", system, "/bin/sh", "-ec", command], check=True, env={"PATH": "/usr/bin:/bin"})
+                subprocess.run(["chroot", system, "/bin/sh", "-ec", command], check=True, env={"PATH": SYSTEM})
             elif word == "COPY":
                 *sources, target = shlex.split(rest)
                 _copy(sources, system / target.lstrip("/"), wheelhouse, target.endswith("/"))

@@ -25,13 +25,12 @@ from tandem.records import Blob, Descriptor, ImageManifest
 from tandem.registries import open_registry
 from tandem.seams import Registry
 from tests.contracts.registries.conftest import docker_registry
-from tests.service.build import DOCKERFILE, ROOT, build, instructions
+from tests.service.build import DOCKERFILE, ROOT, SYSTEM, build, instructions
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 PACKAGES = "python3,python3-venv,ca-certificates,git,postgresql-15,redis-server,procps"
 UNREAD = ("doc", "man", "locale", "info")
 SITE = "venv/lib/python3.11/site-packages/tandem"
-SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 VERSION = 1  # of the base: raise it with PACKAGES
 
 
