@@ -140,7 +140,7 @@ class Hints:
         if not tries:
             said = trouble if isinstance(trouble, TandemError) else repr(trouble)
             self._log.warning("%s: its reconcile is not started, and tried again until it is: %s", app, said)
-        pause = min(0.5 * 2**tries, LONGEST)
+        pause = min(0.5 * 2.0**tries, LONGEST)
         if refused:
             one.tries += 1
         else:

@@ -95,7 +95,7 @@ class Listening:
         """One app's, as it is now; one that cannot be read is left as it was."""
         try:
             toml = Settings.load(app, self._root).toml
-            secrets = {}
+            secrets: dict[str, str] = {}
             for sender, place in toml.hooks.items():
                 if secret := self._environ.get(place.env):
                     secrets[sender] = secret

@@ -7,7 +7,6 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, cast
 from urllib.parse import parse_qs
 
 from flask import Flask, Response, abort, request
@@ -105,9 +104,8 @@ def take(name: str, call: Call, heard: Mapping[str, Heard], replays: Replays) ->
 
 def _call(now: float) -> Call:
     """The request that Flask has at hand."""
-    stream = cast(IO[bytes], request.stream)
-    body = stream.read() if (request.content_length or 0) <= READ else None
-    return Call(request.headers, request.args, stream, now, body)
+    body = request.stream.read() if (request.content_length or 0) <= READ else None
+    return Call(request.headers, request.args, request.stream, now, body)
 
 
 def _document(call: Call, body: bytes) -> object:

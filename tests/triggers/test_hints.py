@@ -53,7 +53,7 @@ def test_a_storm_never_has_more_than_two_runs_of_an_app_side_by_side(receiver: R
         receiver.prefect.becomes(receiver.prefect.wait("shop", number)[-1], "RUNNING")
     push(receiver, 3)
     time.sleep(2.5)
-    first, second = receiver.prefect.started("shop")
+    first, _ = receiver.prefect.started("shop")
     receiver.prefect.becomes(first, "COMPLETED")
     receiver.prefect.wait("shop", 3)
 

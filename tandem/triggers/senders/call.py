@@ -1,7 +1,7 @@
 """What a sender is given, and what it makes of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, Protocol
 
 from tandem.errors import TandemError
@@ -13,11 +13,18 @@ class Malformed(TandemError):
     """A verified hook whose body is not what its sender documents; says what is missing."""
 
 
+class Headers(Protocol):
+    """A request's headers, by name in any case."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """A header's text."""
+
+
 @dataclass(frozen=True)
 class Call:
-    """One request. `headers` take names in any case; `stream` gives the body once; `now` is Unix time in seconds."""
+    """One request. `stream` gives the body once; `now` is Unix time in seconds."""
 
-    headers: Mapping[str, str]
+    headers: Headers
     query: Mapping[str, str]
     stream: IO[bytes]
     now: float
@@ -40,7 +47,7 @@ class Call:
 class Proof:
     """The secret that a call proved to know; `mark` is the same for the same call only: replays are known by it."""
 
-    secret: str
+    secret: str = field(repr=False)
     mark: str
 
 
