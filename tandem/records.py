@@ -28,10 +28,14 @@ class Blob:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a publisher says of a model: numbers to compare by, and words. Part of the model manifest."""
+    """What a publisher says of a model: numbers to compare by, and words. Part of the model manifest.
+
+    `layers` is what image layers of its files are called (SHA-256, hex), by the key of those files: images/carry.py.
+    """
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     about: Mapping[str, str] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
