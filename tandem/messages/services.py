@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import apprise
-from apprise.utils.parse import parse_urls
 
 from tandem.errors import SettingsError
 from tandem.messages.message import Message, harmless
@@ -57,17 +56,14 @@ class Apprise:
 def open_url(url: str, place: str) -> list[Service]:
     """The services of one or several Apprise URLs; `place` says where they stand. Raises SettingsError without them."""
     keep_quiet()
-    found: list[Service] = []
-    for each in parse_urls(url) or [url]:
-        plugin = apprise.Apprise.instantiate(each, asset=_asset())
-        if plugin is None:
-            schema = each.partition("://")[0] if re.match(r"[a-z0-9]{2,20}://", each) else "no schema"
-            raise SettingsError(
-                f"{place} holds no Apprise URL that can be used ({schema}): "
-                "see https://appriseit.com/services/ for how each service is written"
-            )
-        found.append(from_plugin(plugin, place))
-    return found
+    found = apprise.Apprise(asset=_asset())
+    if not found.add(url):
+        schema = url.strip().partition("://")[0] if re.match(r"\s*[a-z0-9]{2,20}://", url) else "no schema"
+        raise SettingsError(
+            f"{place} holds no Apprise URL that can be used ({schema}): "
+            "see https://appriseit.com/services/ for how each service is written"
+        )
+    return [from_plugin(plugin, place) for plugin in found]
 
 
 def from_plugin(plugin: Any, place: str) -> Service:

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook, SlackWebhook
-from prefect.blocks.system import JSON, Secret
+from prefect.blocks.system import Secret
+from prefect.blocks.webhook import Webhook
 
 from tandem.cli import telling_checks
 from tandem.errors import SettingsError
@@ -52,7 +53,7 @@ def test_a_secret_block_holds_an_apprise_url(line, team: Web) -> None:
 
 
 def test_what_is_no_receiver_is_said_and_stops_nothing(line, team: Web) -> None:
-    JSON(value={}).save("x", overwrite=True)
+    Webhook(url=team.url).save("x", overwrite=True)
     SlackWebhook(url="https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ").save(
         "slack", overwrite=True
     )
@@ -60,7 +61,7 @@ def test_what_is_no_receiver_is_said_and_stops_nothing(line, team: Web) -> None:
         "slack-webhook/slack (slack)"
     ]
     with pytest.raises(SettingsError, match="a notification block is wanted"):
-        receivers.receivers(Credentials(block="json/x"))
+        receivers.receivers(Credentials(block="webhook/x"))
     sent = deliver.send(telling(line, 'block = "slack-webhook/nobody"'), MESSAGE)
     assert sent.told == () and "no Prefect block" in sent.troubles["slack-webhook/nobody"]
 
