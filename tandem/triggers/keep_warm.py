@@ -54,7 +54,9 @@ class Warmth:
 
     def keep(self) -> None:
         """See that the template lives; where it does not, runs start cold meanwhile."""
-        self.old = [each for each in self.old if each.poll() is None]
+        for each in [each for each in self.old if each.poll() is not None]:
+            (self.register / f"template-{each.pid}.json").unlink(missing_ok=True)  # a killed one's
+            self.old.remove(each)
         if self.current and self.current.poll() is not None:
             self.failures = 0 if self.clock() > self.again + 60 else self.failures + 1
             self._retire()

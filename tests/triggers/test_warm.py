@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.triggers.working import until, working
 
 from tandem.triggers import runs
+from tests.triggers.working import until, working
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import os
 import signal
 
 import pytest
-from tests.triggers.working import until, working
 
 from tandem.triggers import orphans, runs
+from tests.triggers.working import until, working
 
 
 @pytest.fixture

@@ -77,6 +77,7 @@ class Work:
 
     def template(self) -> int:
         """The process that takes requests now."""
+
         def answering() -> int | None:
             for file in (self.folder / "run").glob("template-*.json"):
                 pid = json.loads(file.read_text() or "{}").get("pid")
@@ -118,4 +119,4 @@ def working(url: str, folder: Path, pool: str) -> Iterator[Work]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
                 os.kill(pid, signal.SIGTERM)
-        until(lambda: not list((folder / "run").glob("template-*.json")), 20)
+        until(lambda: not any(_folder(pid) for pid in pids), 30)
