@@ -120,6 +120,7 @@ def _log() -> logging.Logger:
     for each in (log, logging.getLogger("waitress")):
         each.handlers, each.propagate = [handler], False
     log.setLevel(logging.INFO)
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # "Logging HOWTO", Optimization
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else a line for each request that waits
     return log
 

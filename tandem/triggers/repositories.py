@@ -6,11 +6,13 @@ What is compared errs towards yes, by case, port and user: a hint too many costs
 import re
 import subprocess
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tandem.source.validate import address
 
+LONGEST = 2000  # characters, as tandem/source has it
 _SCP_LIKE = re.compile(r"(?:[^@/:\s]+@)?([A-Za-z0-9][A-Za-z0-9.-]*):(?!//)(.+)")
 _SSH_DOORS = {
     "ssh.github.com": "github.com",
@@ -20,8 +22,11 @@ _SSH_DOORS = {
 _AZURE = re.compile(r"(?:v3/)?(?P<org>[^/]+)/(?P<project>[^/]+)/(?:_git/)?(?P<name>[^/]+)")
 
 
+@lru_cache(1000)
 def same(repository: str) -> str:
-    """A text that is equal for all addresses of one repository; "" for what is no address."""
+    """A text that is equal for all addresses of one repository; "" for what is no address, or too long to be one."""
+    if len(repository) > LONGEST:
+        return ""
     if "://" in repository:
         try:
             parts = urlsplit(repository)

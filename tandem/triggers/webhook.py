@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
+import orjson
 from flask import Flask, Response, abort, request
 from werkzeug.exceptions import HTTPException
 
@@ -104,8 +105,9 @@ def take(name: str, call: Call, heard: Mapping[str, Heard], replays: Replays) ->
 
 def _call(now: float) -> Call:
     """The request that Flask has at hand."""
-    body = request.stream.read() if (request.content_length or 0) <= READ else None
-    return Call(request.headers, request.args, request.stream, now, body)
+    environ = request.environ
+    stream, length = environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0)
+    return Call(environ, stream, now, stream.read(length) if length <= READ else None)
 
 
 def _document(call: Call, body: bytes) -> object:
@@ -113,8 +115,8 @@ def _document(call: Call, body: bytes) -> object:
     try:
         if call.header("Content-Type").partition(";")[0].strip().lower() == FORM:
             body = parse_qs(body, max_num_fields=10)[b"payload"][0]
-        return json.loads(body)
-    except (ValueError, KeyError, RecursionError):
+        return orjson.loads(body)
+    except (ValueError, KeyError):
         raise Malformed("not JSON") from None
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Protocol
+from urllib.parse import parse_qsl
 
 from tandem.errors import TandemError
 
@@ -13,20 +14,12 @@ class Malformed(TandemError):
     """A verified hook whose body is not what its sender documents; says what is missing."""
 
 
-class Headers(Protocol):
-    """A request's headers, by name in any case."""
-
-    def get(self, name: str, default: str, /) -> str:
-        """A header's text."""
-
-
 @dataclass(frozen=True)
 class Call:
-    """One request. `stream` gives the body once; `now` is Unix time in seconds."""
+    """One request. `environ` and `stream` are WSGI's (PEP 3333); the stream is read once. `now`: Unix time, seconds."""
 
-    headers: Headers
-    query: Mapping[str, str]
-    stream: IO[bytes]
+    environ: Mapping[str, object] = field(repr=False)
+    stream: IO[bytes] = field(repr=False)
     now: float
     body: bytes | None = None  # None: too large to be held, and read from the stream
 
@@ -39,8 +32,16 @@ class Call:
             yield piece
 
     def header(self, name: str) -> str:
-        """A header's text, "" where there is none."""
-        return self.headers.get(name, "")
+        """A header's text, its name as it is usually written; "" where there is none."""
+        key = name.upper().replace("-", "_")
+        return str(self.environ.get(key if key == "CONTENT_TYPE" else f"HTTP_{key}", ""))
+
+    def asked(self, name: str) -> str:
+        """A value in the address, behind the question mark; "" where there is none."""
+        try:
+            return dict(parse_qsl(str(self.environ.get("QUERY_STRING", "")), max_num_fields=20)).get(name, "")
+        except ValueError:
+            return ""
 
 
 @dataclass(frozen=True)

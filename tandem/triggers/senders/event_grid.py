@@ -16,7 +16,7 @@ class EventGrid:
 
     def prove(self, call: Call, secrets: Sequence[str]) -> Proof | None:
         """By the secret as it is."""
-        claim = call.header("X-Tandem-Secret") or call.query.get("code", "")
+        claim = call.header("X-Tandem-Secret") or call.asked("code")
         return told(secrets, claim, fingerprint(call, ""))
 
     def delivery(self, call: Call) -> str:
