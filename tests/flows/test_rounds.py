@@ -50,6 +50,7 @@ def test_what_a_killed_run_recorded_and_did_not_tell_is_told_within_minutes(
         time.sleep(0.05)
     run.kill()
     run.wait()
+    line.lease_is_over()
     team.delay, settings, clock = 0.0, Settings.load("tiny"), Clock(monkeypatch)
     state = backends.target(settings, "local").state().value
     assert state.history[0].outcome == "released", "it was told after it was recorded"
@@ -78,7 +79,7 @@ def test_old_news_is_no_news(line, team: Web, author: Mail, monkeypatch: pytest.
 def test_trouble_that_lasts_is_told_once(line, team: Web, author: Mail, monkeypatch: pytest.MonkeyPatch) -> None:
     (line.root / "code").rename(line.root / "gone")
     clock = Clock(monkeypatch)
-    for minutes in (0, 0, 12, 0):
+    for minutes in (0, 0, 0, 12, 0):
         clock.goes_on(minutes=minutes)
         with pytest.raises(TandemError, match="tiny"):
             reconcile("tiny")

@@ -16,8 +16,8 @@ def forge(line, web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's commits have their statuses at this server, which is taken for a GitHub of one's own."""
     monkeypatch.setenv("GITHUB_TOKEN", "tok-en-5")
     toml = line.root / "deployments" / "tiny" / "app.toml"
-    address = f'status = {{ env = "GITHUB_TOKEN" }}\nforge = "github"\napi = "{web.url}"\n'
-    toml.write_text(toml.read_text().replace('repository = "code"\n', f'repository = "code"\n{address}'))
+    address = f'repository = "file://{line.root}/code"\nstatus = {{ env = "GITHUB_TOKEN" }}\nforge = "github"\n'
+    toml.write_text(toml.read_text().replace('repository = "code"\n', f'{address}api = "{web.url}"\n'))
 
 
 @pytest.mark.more(HEARD)
