@@ -69,7 +69,10 @@ def tell(settings: Settings, subject: str, of: str, message: Message, run: str =
     for name, why in sent.troubles.items():
         log().warning("%s did not get the message %r: %s", name, message.subject, why)
     tries, run = earlier.tries + 1 if earlier else 1, run or str(runtime.flow_run.id or "")
-    told.write(api, subject, told.Told(of, run, now(), sent.missing, tries), message)
+    try:
+        told.write(api, subject, told.Told(of, run, now(), sent.missing, tries), message)
+    except Exception as error:
+        log().warning("what was told cannot be remembered, so it may be told again: %s", safe(error))
 
 
 def send(settings: Settings, message: Message, author: str = "", only: tuple[str, ...] | None = None) -> Sent:

@@ -33,6 +33,11 @@ def integrate_failed(settings: Settings, commit: str, guilt: str) -> None:
     _say(settings, commit, "failure" if guilt else "error", settings.app, says)
 
 
+def cut_short(settings: Settings, commit: str) -> None:
+    """The run was cancelled, or its process is being ended."""
+    _say(settings, commit, "error", settings.app, "was cut short before it was done")
+
+
 def runs(settings: Settings, environment: str, candidate: Candidate) -> None:
     """The commit runs in an environment, which is a row of its own."""
     says = f"runs in {environment}, with model {candidate.pair.model[:12]}"

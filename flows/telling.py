@@ -50,15 +50,24 @@ def outcome(settings: Settings, chosen: Ingredients) -> Iterator[None]:
         statuses.integrate_failed(settings, chosen.commit.id, guilty)
         integrate_failed(settings, chosen, error)
         raise
+    except BaseException:  # somebody cancelled the run, or ends the process
+        statuses.cut_short(settings, chosen.commit.id)
+        raise
     statuses.integrated(settings, chosen.commit.id, chosen.pair.tag)
 
 
 @harmless
 def integrate_failed(settings: Settings, chosen: Ingredients, error: Exception) -> None:
-    """To the team and the commit's author; what bad luck stopped, only where it stopped a third attempt too."""
+    """To the team, and to the commit's author where no model came through with it; one for one commit, or one model.
+
+    What bad luck stopped is told where it stopped reconcile's third attempt too.
+    """
     if deliver.wanted(settings, "integrate failed") and (wording.guilt(error) or _attempt() == PATIENT):
-        message = wording.integrate_failed(settings.app, chosen, error, links_to())
-        tell(settings, chosen.pair.tag, type(error).__name__, message, author=chosen.commit.email)
+        by_model = bool(wording.guilt(error)) and _is_good_with_another_model(settings, chosen.pair)
+        message = wording.integrate_failed(settings.app, chosen, error, by_model, links_to())
+        subject = f"model-{chosen.pair.model[:12]}" if by_model else f"commit-{chosen.pair.commit[:12]}"
+        of = f"{type(error).__name__} {wording.gist(str(error))}"
+        tell(settings, subject, of, message, author="" if by_model else chosen.commit.email)
 
 
 @harmless
@@ -132,6 +141,13 @@ def say_rolled_back(settings: Settings, environment: str, state: State) -> None:
     message = wording.failed(state, links_to(release.run))
     same = f"{release.candidate.tag} {wording.gist(release.reason)}"
     tell(settings, environment, release.id if wording.blocked(state) else same, message, release.run)
+
+
+def _is_good_with_another_model(settings: Settings, pair: Pair) -> bool:
+    """Whether this commit has a candidate: then it is the new model that does not come through with it."""
+    tags: list[str] = []
+    send_all({"tags": lambda: tags.extend(backends.registry(settings).tags())}, limit=5.0)
+    return any(tag.startswith(f"{pair.commit[:12]}-") and tag.endswith(f"-{pair.recipe[:8]}") for tag in tags)
 
 
 def about(settings: Settings, pair: Pair) -> str:

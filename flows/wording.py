@@ -35,22 +35,24 @@ def gist(reason: str) -> str:
     return " ".join(dict.fromkeys(word for each in reason.split() if (word := each.strip(".,:;()'\"")).isalpha()))[:200]
 
 
-def integrate_failed(app: str, chosen: Ingredients, error: BaseException, links: Links) -> Message:
-    """A commit and a model that did not become a candidate."""
-    commit, model = chosen.commit, chosen.model.version[:12]
-    how = guilt(error)
-    again = f"tandem integrate {app} --commit {commit.id[:12]} --model {model}"
-    guilty = "Nothing was released. Push a fix: it is tried by itself. If the commit is not to blame, try it again:"
-    unlucky = (
-        "Nothing was released. Something around the app failed, and Tandem tries again, ever more slowly; at once:"
-    )
+def integrate_failed(app: str, chosen: Ingredients, error: BaseException, by_model: bool, links: Links) -> Message:
+    """A commit and a model that did not become a candidate; `by_model`: the commit is good with another one."""
+    commit, model, how = chosen.commit, chosen.model.version[:12], guilt(error)
+    about = f"{commit.subject} — {commit.author} ({commit.id[:12]}), with model {model}"
+    title, do = f"commit {commit.id[:12]} did not come through: {how}", "Push a fix: it is tried by itself"
+    if by_model:
+        title, do = f"model {model} did not come through: {how}", "Publish a better model: it is tried by itself"
+        about += ". The same commit is good with another model."
+    if not how:
+        title = f"commit {commit.id[:12]} did not come through: something around it failed"
+        do = "Mend what is named above: Tandem tries again by itself, ever more slowly"
     return Message(
         "integrate failed",
-        f"{app}: commit {commit.id[:12]} did not come through: {how or 'something around it failed'}",
-        f"{commit.subject} — {commit.author} ({commit.id[:12]}), with model {model}",
+        f"{app}: {title}",
+        about,
         str(error) or type(error).__name__,
-        guilty if how else unlucky,
-        (again,),
+        f"Nothing was released. {do}. To try this pair again at once:",
+        (f"tandem integrate {app} --commit {commit.id[:12]} --model {model}",),
         links,
     )
 

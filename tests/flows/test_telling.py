@@ -2,7 +2,7 @@
 
 import pytest
 
-from tandem.errors import ReleaseFailed, SuiteFailed
+from tandem.errors import ImageFailed, ReleaseFailed, SuiteFailed
 from tandem.flows.integrate import integrate
 from tandem.flows.release import release
 from tandem.flows.rollback import rollback
@@ -31,6 +31,17 @@ def test_a_commit_whose_tests_fail_is_told_to_the_team_and_its_author_once(line,
     assert "Change 1 things — ann" in said and "test_it_is_whole" in said and "/runs/flow-run/" in said
     ((to, mailed),) = author.delivered
     assert to == ["ann@example.org"] and "test_it_is_whole" in words(mailed)
+
+
+@pytest.mark.more(HEARD)
+def test_a_model_that_fails_with_a_good_commit_is_not_told_to_the_commits_author(line, team: Web, author: Mail) -> None:
+    integrate("tiny")
+    model = line.publish(answer=8)
+    for _ in range(2):
+        with pytest.raises(ImageFailed):
+            integrate("tiny")
+    assert titles(team) == [f"tiny: model {model[:12]} did not come through: its image does not work"]
+    assert "/answer" in team.posted[0].json()["message"] and author.delivered == []
 
 
 @pytest.mark.more(HEARD)

@@ -35,14 +35,20 @@ def block(commit: str | None, model: str | None, release: str = "20261123-020000
 
 
 def test_tests_that_failed_are_the_commits_and_bad_luck_is_not() -> None:
-    guilty = wording.integrate_failed("digits", CHOSEN, SuiteFailed("2 of 30 tests failed: test_seven"), LINKS)
+    guilty = wording.integrate_failed("digits", CHOSEN, SuiteFailed("2 of 30 tests failed: test_seven"), False, LINKS)
     assert guilty.title == "digits: commit 3f2a91c04b7e did not come through: its own tests failed"
     assert "Round prices — Ann (3f2a91c04b7e), with model 9d1e00aa12cd" in guilty.text()
     assert "test_seven" in guilty.text() and "Push a fix" in guilty.text()
     assert guilty.commands == ("tandem integrate digits --commit 3f2a91c04b7e --model 9d1e00aa12cd",)
-    unlucky = wording.integrate_failed("digits", CHOSEN, Unreachable("registry.example.org is away"), LINKS)
+    unlucky = wording.integrate_failed("digits", CHOSEN, Unreachable("registry.example.org is away"), False, LINKS)
     assert "something around it failed" in unlucky.title and "tries again" in unlucky.text()
-    assert "its image does not work" in wording.integrate_failed("digits", CHOSEN, ImageFailed("x"), LINKS).title
+    assert "its image does not work" in wording.integrate_failed("digits", CHOSEN, ImageFailed("x"), False, LINKS).title
+
+
+def test_a_commit_that_is_good_with_another_model_is_not_accused() -> None:
+    message = wording.integrate_failed("digits", CHOSEN, ImageFailed("/score answered 8, not 7"), True, LINKS)
+    assert message.title == "digits: model 9d1e00aa12cd did not come through: its image does not work"
+    assert "good with another model" in message.text() and "Publish a better model" in message.text()
 
 
 @pytest.mark.parametrize(
@@ -108,7 +114,9 @@ def test_the_gist_of_a_failure_is_the_same_every_night() -> None:
 def test_every_message_fits_into_a_chat(error: Exception) -> None:
     state = failed(str(error) or "?", block(NEW.pair.commit, None))
     messages = [
-        wording.integrate_failed("digits", replace(CHOSEN, commit=replace(COMMIT, subject="y" * 900)), error, LINKS),
+        wording.integrate_failed(
+            "digits", replace(CHOSEN, commit=replace(COMMIT, subject="y" * 900)), error, True, LINKS
+        ),
         wording.failed(state, LINKS),
         wording.released(released(), "http://shop.example.org", "z" * 900, LINKS),
         wording.not_begun("digits", "production", error, LINKS),
