@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_UI_URL
 from tandem.errors import Refused, StateChanged
 from tandem.messages.sending import send_all
 from tandem.records import Commit, Pair, State
-from tandem.settings import Settings
+from tandem.settings import MessageKind, Settings
 from tandem.triggers.api import connect
 
 from . import backends, cards, deliver, statuses, wording
@@ -138,9 +138,12 @@ def say_released(settings: Settings, environment: str, state: State, address: st
 def say_rolled_back(settings: Settings, environment: str, state: State) -> None:
     """The message without the status. What is nobody's fault repeats itself every night, and is told once."""
     release = state.history[0]
-    message = wording.failed(state, links_to(release.run))
-    same = f"{release.candidate.tag} {wording.gist(release.reason)}"
-    tell(settings, environment, release.id if wording.blocked(state) else same, message, release.run)
+    blames = bool(wording.blocked(state))
+    of = release.id if blames else f"{release.candidate.tag} {wording.gist(release.reason)}"
+    kind: MessageKind = "rolled back" if blames else "release failed"
+    if deliver.wanted(settings, kind) and deliver.is_new(settings, environment, of):
+        came_in = about(settings, release.candidate.pair)
+        tell(settings, environment, of, wording.failed(state, came_in, links_to(release.run)), release.run)
 
 
 def _is_good_with_another_model(settings: Settings, pair: Pair) -> bool:

@@ -80,7 +80,7 @@ def released(state: State, address: str | None, about: str, links: Links) -> Mes
     )
 
 
-def failed(state: State, links: Links) -> Message:
+def failed(state: State, about: str, links: Links) -> Message:
     """The newest release of an environment's history, which was rolled back: the candidate's fault, or not."""
     app, environment, release = state.app, state.environment, state.history[0]
     tag, blocks = release.candidate.tag, blocked(state)
@@ -92,7 +92,7 @@ def failed(state: State, links: Links) -> Message:
         return Message(
             "rolled back",
             f"{app}: {runs} again; {_blamed(blocks)} is blocked",
-            f"{tag} failed in {environment} and was taken back: {runs} now.",
+            f"{tag} failed in {environment} and was taken back: {runs} now.\n{about}",
             release.reason,
             f"{served}Mend it: the next commit or model comes in by itself. If the block is wrong, lift it:",
             (f"tandem unblock {app} {environment} {_named(blocks[0])} --why TEXT",),
@@ -101,7 +101,7 @@ def failed(state: State, links: Links) -> Message:
     return Message(
         "release failed",
         f"{app}: {tag} could not be released to {environment}",
-        f"{runs}, as before. The environment was to blame, so nothing is blocked.",
+        f"{runs}, as before. The environment was to blame, so nothing is blocked.\n{about}",
         release.reason,
         "Mend what is named above; the next release tries again by itself, or now:",
         (f"tandem release {app} {environment}",),

@@ -62,26 +62,30 @@ def test_a_commit_that_is_good_with_another_model_is_not_accused() -> None:
 def test_what_is_to_blame_is_named_with_what_lifts_it(
     commit: str | None, model: str | None, says: str, lifts: str
 ) -> None:
-    message = wording.failed(failed("POST /score answered 8, not 7", block(commit, model)), LINKS)
+    message = wording.failed(failed("POST /score answered 8, not 7", block(commit, model)), "Round prices — Ann", LINKS)
     assert message.kind == "rolled back" and says in message.title
     assert f"production runs {OLD.tag} again" in message.title and "answered 8, not 7" in message.text()
     assert message.commands == (f"tandem unblock digits production {lifts} --why TEXT",)
 
 
 def test_an_environments_failure_says_that_nothing_is_blocked_and_what_still_runs() -> None:
-    message = wording.failed(failed("quota: 0/3 pods could be scheduled"), LINKS)
+    message = wording.failed(failed("quota: 0/3 pods could be scheduled"), "Round prices — Ann", LINKS)
     assert message.kind == "release failed" and "could not be released to production" in message.title
     assert f"production runs {OLD.tag}, as before" in message.text() and "nothing is blocked" in message.text()
     assert "quota" in message.text() and message.commands == ("tandem release digits production",)
 
 
 def test_nothing_good_ever_ran_is_said_as_it_is() -> None:
-    message = wording.failed(failed("crashed", block(NEW.pair.commit, NEW.pair.model), current=None), LINKS)
+    message = wording.failed(
+        failed("crashed", block(NEW.pair.commit, NEW.pair.model), current=None), "Round prices — Ann", LINKS
+    )
     assert "nothing runs in production" in message.title and "Users are served" not in message.text()
 
 
 def test_the_one_message_to_get_up_for_says_so_in_its_title() -> None:
-    message = wording.failed(failed(f"crashed; and {OLD.tag}, brought back: /score gives 502"), LINKS)
+    message = wording.failed(
+        failed(f"crashed; and {OLD.tag}, brought back: /score gives 502"), "Round prices — Ann", LINKS
+    )
     assert "MAY BE DOWN" in message.title and "/score gives 502" in message.text() and "Look now" in message.text()
 
 
@@ -117,7 +121,7 @@ def test_every_message_fits_into_a_chat(error: Exception) -> None:
         wording.integrate_failed(
             "digits", replace(CHOSEN, commit=replace(COMMIT, subject="y" * 900)), error, True, LINKS
         ),
-        wording.failed(state, LINKS),
+        wording.failed(state, "Round prices — Ann", LINKS),
         wording.released(released(), "http://shop.example.org", "z" * 900, LINKS),
         wording.not_begun("digits", "production", error, LINKS),
         wording.approval_wanted("digits", "production", NEW, "z" * 900, LINKS),
