@@ -3,9 +3,11 @@
 import pytest
 
 from tandem.errors import ImageFailed, ReleaseFailed, SuiteFailed
+from tandem.flows import ingredients, telling
 from tandem.flows.integrate import integrate
 from tandem.flows.release import release
 from tandem.flows.rollback import rollback
+from tandem.settings import Settings
 from tests.flows.hearers import HEARD, assert_no_secret, titles
 from tests.messages.doubles import Mail, Web, words
 
@@ -136,6 +138,14 @@ def test_a_commit_shows_how_it_went(
     assert all("/runs/flow-run/" in posted.json()["target_url"] for posted in team.posted)
     assert all(posted.headers["Authorization"] == "Bearer tok-en-5" for posted in team.posted)
     assert_no_secret(caplog)
+
+
+def test_a_run_that_is_cancelled_leaves_no_commit_pending(line, team: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    forge(line, team, monkeypatch)
+    settings = Settings.load("tiny")
+    with pytest.raises(KeyboardInterrupt), telling.outcome(settings, ingredients.pick(settings, "HEAD", "newest")):
+        raise KeyboardInterrupt
+    assert [posted.json()["state"] for posted in team.posted] == ["pending", "error"]
 
 
 def test_a_forge_that_refuses_costs_a_warning_that_names_the_scope(
