@@ -1,9 +1,10 @@
 """Several ranges of an object at once, but only while its reader starves: clouds limit each connection.
 
 One stream is the rule. Where the reader waits longer for bytes than it takes to use them, in several windows one after
-the other (one alone is any moment in which a processor was taken), the next ranges are fetched side by side, until one connection would be quick enough again, or where together they are hardly quicker than one was:
-a processor or a whole wire is the limit then, and ranges only cost. What goes wrong in a range is left to one stream
-from that byte on: it waits and tries again, or says what is the matter.
+the other (one alone is any moment in which a processor was taken), the next ranges are fetched side by side, until one
+connection would be quick enough again, or where together they are hardly quicker than one was: a processor or a whole
+wire is the limit then, and ranges only cost. What goes wrong in a range is left to one stream from that byte on: it
+waits and tries again, or says what is the matter.
 """
 
 from collections import deque
