@@ -87,10 +87,10 @@ class Supervisor:
         self.missed[name] = 0 if well else self.missed.get(name, 0) + 1
 
 
-def answers(url: str) -> bool:
+def answers(url: str, within: float = PROBE_WITHIN) -> bool:
     """Whether anything at all answers there in time: a refusal is an answer, too."""
     where = urlsplit(url)
-    connection = HTTPConnection(where.hostname or "", where.port, timeout=PROBE_WITHIN)
+    connection = HTTPConnection(where.hostname or "", where.port, timeout=within)
     try:
         connection.request("GET", where.path)
         return bool(connection.getresponse().status)
