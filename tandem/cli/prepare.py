@@ -1,4 +1,4 @@
-"""What a Prefect server must hold before a worker of any type takes runs: pool, queues, limits, deployments."""
+"""What a Prefect server must hold before a worker of any type takes runs: pool, limits, deployments, automations."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tandem.cli import pool
+from tandem.cli import automations, pool
 from tandem.cli.deployments import BUILDS, POOL, named
 from tandem.errors import SettingsError, TandemError
 from tandem.settings import Settings
@@ -56,6 +56,8 @@ def prepare(root: Path, everything: Sequence[Settings], api: Api, template: Pool
     say(f"work pool {POOL}: type {template.type}")
     _deploy(root, template)
     say("deployments: applied from prefect.yaml")
+    for line in automations.ensure(api):
+        say(line)
 
 
 def _pool(api: Api, template: PoolTemplate) -> None:

@@ -8,6 +8,8 @@ import compileall
 import fcntl
 import hashlib
 import os
+import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -84,29 +86,23 @@ def _base(folder: Path) -> Path:
 def _venv(folder: Path, base: Path) -> Path:
     """What the Dockerfile installs from the lock, in about two minutes."""
     locked = ROOT / "requirements" / "server.txt"
-    facts = [DOCKERFILE.read_bytes(), locked.read_bytes(), (ROOT / "pyproject.toml").read_bytes(), base.name.encode()]
+    facts = [DOCKERFILE.read_bytes(), locked.read_bytes(), base.name.encode()]
     tar = folder / f"venv-{hashlib.sha256(b''.join(facts)).hexdigest()[:16]}.tar"
     if not tar.is_file():
         wheels = folder / f"wheels-{hashlib.sha256(locked.read_bytes()).hexdigest()[:16]}"
         if not wheels.is_dir():
             half = folder / "wheels.half"
             shutil.rmtree(half, ignore_errors=True)
-            argv = [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--require-hashes",
-                "--only-binary",
-                ":all:",
-            ]
-            subprocess.run([*argv, "--python-version", "3.11", "--requirement", locked, "--dest", half], check=True)
+            every = folder / "server.txt"  # Debian's Python is older than the one that downloads: by its own markers
+            every.write_text(re.sub(r" ; python_full_version < '3\.11\.\d+'", "", locked.read_text()))
+            argv = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+            argv += ["--only-binary", ":all:", "--python-version", "3.11", "--requirement", str(every)]
+            subprocess.run([*argv, "--dest", half], check=True)
             half.rename(wheels)
         build(base, wheels, tar)
-        for old in folder.glob("venv-*.tar"):
-            old.unlink() if old != tar else None
+        for old in (*folder.glob("venv-*"), *folder.glob("wheels-*")):
+            if old not in (tar, wheels):
+                shutil.rmtree(old) if old.is_dir() else old.unlink()
     return tar
 
 
@@ -124,7 +120,7 @@ def _code(folder: Path) -> Path:
                 target = Path(made) / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, target)
-            mode = compileall.PycInvalidationMode.UNCHECKED_HASH
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
             compileall.compile_dir(made, quiet=1, invalidation_mode=mode, stripdir=made, prependdir="/")
             order = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"]
             subprocess.run(["tar", "-cf", tar, *order, "-C", made, "venv"], check=True)
