@@ -14,13 +14,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from servers import HERE, free_port, registry, running
+from servers import HERE, free_port, listens, registry
 
 TOML = """
 [source]
@@ -101,9 +102,19 @@ def prefect(root: Path) -> Iterator[str]:
     port = free_port()
     (root / "prefect").mkdir()
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
-    argv: list[str | Path] = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
-    with running(argv, root / "prefect", port):
+    argv = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    with (root / "prefect.log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 180
+        while not listens(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"Prefect's server did not start: {(root / 'prefect.log').read_text()[-1000:]}")
+            time.sleep(0.2)
         yield f"http://127.0.0.1:{port}/api"
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def repository(root: Path, apps: list[str]) -> None:
