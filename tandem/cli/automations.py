@@ -25,14 +25,14 @@ def ensure(api: Api) -> Iterator[str]:
         there = found[0] if isinstance(found, list) and found else None
         if there is None:
             made = api.post("automations/", wanted)
-            _stamp(api, wanted, made if isinstance(made, Mapping) else {})
+            stamp(api, wanted, made if isinstance(made, Mapping) else {})
             yield f"automation {name!r}: installed"
         elif f"{OURS}{digest(wanted)}" in _tags(there):
             continue
         elif f"{THEIRS}{_content(there)}" in _tags(there):
             api.ask("PUT", f"automations/{there['id']}", wanted)
             now = api.get(f"automations/{there['id']}")
-            _stamp(api, wanted, now if isinstance(now, Mapping) else {})
+            stamp(api, wanted, now if isinstance(now, Mapping) else {})
             yield f"automation {name!r}: renewed"
         else:
             yield f"automation {name!r}: edited by a person, left as it is (delete it there to have Tandem's)"
@@ -91,7 +91,8 @@ def _late(reconcile: str) -> Document:
     return {"name": LATE, "description": what, "trigger": trigger, "actions": [run]}
 
 
-def _stamp(api: Api, wanted: Document, held: Document) -> None:
+def stamp(api: Api, wanted: Document, held: Document) -> None:
+    """Mark the automation that the server holds as made of `wanted`, and untouched since."""
     tags = ["tandem", f"{OURS}{digest(wanted)}", f"{THEIRS}{_content(held)}"]
     api.ask("PUT", f"automations/{held['id']}", {**wanted, "tags": tags})
 

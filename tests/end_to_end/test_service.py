@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -108,6 +110,28 @@ def test_after_a_reboot_with_stale_files_and_a_taken_port_it_is_whole_again(up):
         assert not up.processes()
     up.tandem("up")
     up.becomes_whole()
+
+
+def test_what_the_page_on_backups_copies_brings_all_of_it_back(up, tmp_path):
+    status, before = up.tandem("status", "--json"), up.api().post("flow_runs/count", {})
+    old, new = (sqlite3.connect(file) for file in (up.root / ".tandem/prefect/prefect.db", tmp_path / "prefect.db"))
+    old.backup(new)
+    old.close(), new.close()
+    files = [".tandem/environments", "registry"]
+    subprocess.run(["tar", "czf", tmp_path / "tandem.tar.gz", *files], cwd=up.root, check=True)
+    up.tandem("down", "--everything")
+    for name in (".tandem", "registry"):
+        shutil.rmtree(up.root / name)
+    (up.root / ".tandem/prefect").mkdir(parents=True)
+    shutil.copy(tmp_path / "prefect.db", up.root / ".tandem/prefect")
+    subprocess.run(["tar", "xzf", tmp_path / "tandem.tar.gz"], cwd=up.root, check=True)
+    up.tandem("up")
+    up.becomes_whole()
+    after = up.tandem("status", "--json")
+    assert [each["state"] for each in json.loads(after)[0]["environments"]] == [
+        each["state"] for each in json.loads(status)[0]["environments"]
+    ]
+    assert up.api().post("flow_runs/count", {}) >= before
 
 
 def test_in_the_foreground_all_ends_with_it(up):
