@@ -10,8 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.service.conftest import Service, seen, until
+
+pytestmark = pytest.mark.timeout(900)
 
 
 def hook(service: Service, secret: str | None = None) -> httpx.Response:

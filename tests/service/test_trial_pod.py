@@ -32,6 +32,7 @@ server = http.server.ThreadingHTTPServer(("", 8000), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever(poll_interval=0.05)
 """
+pytestmark = pytest.mark.timeout(900)
 DEAF = SERVE.replace("lambda *_: threading.Thread(target=server.shutdown).start()", "lambda *_: None")
 ASKED = VerifySettings(ready="/", time_limit=20, request=(Request(path="/answer", contains="7"),))
 WISH = Wish(ASKED, 8000, 128 * 1024**2, stop_limit=3)
