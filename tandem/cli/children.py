@@ -91,6 +91,11 @@ def named(root: Path, beginning: str) -> list[str]:
     return sorted(file.stem for file in folder(root).glob(f"{beginning}*.json"))
 
 
+def known(root: Path, name: str) -> bool:
+    """Whether it should be there: it was started, and not ended by us since."""
+    return _file(root, name).exists()
+
+
 def pulse(root: Path, name: str) -> float | None:
     """When the child last touched its file, in seconds since 1970; None where it has none."""
     with suppress(FileNotFoundError):

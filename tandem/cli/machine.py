@@ -9,7 +9,7 @@ from tandem.cli.arguments import chosen, loadable, option
 
 def up(
     foreground: Annotated[bool, option(help="Stay, for systemd; all ends with it.")] = False,
-    parts: Annotated[bool, typer.Option(hidden=True)] = False,
+    mend: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Start Prefect's server and a worker here, and keep them running.
 
@@ -22,10 +22,10 @@ def up(
     from tandem.settings import find_root
 
     root = find_root()
-    if parts:
-        machine.parts_alone(root, loadable(), typer.echo)
+    if mend:
+        machine.mend(root, loadable(), typer.echo)
         return
-    bring_up = machine.parts_alone if foreground else machine.up
+    bring_up = machine.unwatched if foreground else machine.up
     server = bring_up(root, everything := chosen(""), typer.echo)
     resume_all(everything, typer.echo)
     end = "Ctrl-C" if foreground else "tandem down"

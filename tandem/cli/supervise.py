@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from tandem.cli import children, environment, logs
+from tandem.errors import TandemError
 
 PARTS = ("server", "worker", "receiver")
 TURN, PROBE_EVERY, PROBE_WITHIN = 0.5, 5.0, 5.0  # seconds
@@ -42,13 +43,15 @@ class Supervisor:
     mended: float = float("-inf")
 
     def turn(self) -> None:
-        """Look at every part once, and mend where one is not well."""
+        """Look at every part once, and mend where one is not well. Nothing while an `up` or `down` is at work."""
+        if not _nobody_else(self.root):
+            self.missed.clear()
+            return
         if self.clock() >= self.probed + PROBE_EVERY:
             self.probed = self.clock()
             self._probe()
             logs.bound(self.root)
-        there = set(PARTS) & set(children.named(self.root, ""))
-        ill = sorted(name for name in there if not children.find(self.root, name))
+        ill = [name for name in PARTS if children.known(self.root, name) and not children.find(self.root, name)]
         for name, missed in list(self.missed.items()):
             if missed >= SILENT:
                 self.missed[name] = 0
@@ -142,10 +145,13 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    supervisor = Supervisor(root, lambda: run(command("up", "--parts"), root, say, os.environ), say)
+    supervisor = Supervisor(root, lambda: run(command("up", "--mend"), root, say, os.environ), say)
     try:
         while True:
-            supervisor.turn()
+            try:
+                supervisor.turn()
+            except (TandemError, OSError) as trouble:  # it goes on: nobody else looks after the rest
+                say(str(trouble))
             time.sleep(TURN)
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -157,7 +163,9 @@ def main() -> None:
 
 def _nobody_else(root: Path) -> bool:
     """Whether this end is ours to carry out: an `up` or `down` that holds the root ends us for its own reasons."""
-    with (root / ".tandem" / "up.lock").open("a") as lock:
+    file = root / ".tandem" / "up.lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

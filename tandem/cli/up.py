@@ -36,10 +36,19 @@ def up(root: Path, everything: Sequence[Settings], say: Say) -> Server:
     return found
 
 
-def parts_alone(root: Path, everything: Sequence[Settings], say: Say) -> Server:
-    """The same without the supervisor, which is who asks for it."""
+def unwatched(root: Path, everything: Sequence[Settings], say: Say) -> Server:
+    """The same without the supervisor, for whoever becomes it."""
     with _alone(root):
         return _parts(root, everything, say)
+
+
+def mend(root: Path, everything: Sequence[Settings], say: Say) -> None:
+    """Start again what died of server, worker and receiver; apply nothing that a person may be writing just now."""
+    with _alone(root):
+        found = parts.server(root, say)
+        api = connect(os.environ | {"PREFECT_API_URL": found.url})
+        parts.worker(root, found, api, say)
+        parts.receiver(root, found, _hooks(everything) or children.known(root, "receiver"), say)
 
 
 def supervise(root: Path, found: Server) -> None:
@@ -81,8 +90,12 @@ def _parts(root: Path, everything: Sequence[Settings], say: Say) -> Server:
     for line in automations.ensure(api):
         say(line)
     parts.worker(root, found, api, say)
-    parts.receiver(root, found, any(settings.toml.hooks for settings in everything), say)
+    parts.receiver(root, found, _hooks(everything), say)
     return found
+
+
+def _hooks(everything: Sequence[Settings]) -> bool:
+    return any(settings.toml.hooks for settings in everything)
 
 
 def _apply(root: Path, found: Server) -> bool:

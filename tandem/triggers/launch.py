@@ -29,7 +29,9 @@ def ask(folder: str) -> socket.socket | None:
     try:
         template.connect(f"{folder}/current")
         template.sendall(request())
-        taken = template.recv(1) == b"w"  # said before it forks: without it nothing was begun
+        taken = template.recv(1) == b"w"
+        if taken:
+            template.sendall(b"g")  # without this it does not fork: whoever gave up here starts cold, and alone
     except OSError:
         taken = False
     if taken:

@@ -1,8 +1,8 @@
 """The warm template: one process with Prefect and the flows imported, that forks a child for each flow run.
 
-It holds no thread, no lock, no connection, so that a fork of it is as good as a new process. launch.py asks; the
-answer "w" is given before the fork, so that a request is never run twice. It ends when its worker's pipe does, after
-the last of its runs; SIGTERM ends its runs as well.
+It holds no thread, no lock, no connection, so that a fork of it is as good as a new process. launch.py asks, is
+answered "w", and says "g": only then is there a fork, so that nobody who gave up waiting has his run twice. It ends
+when its worker's pipe does, after the last of its runs; SIGTERM ends its runs as well.
 """
 
 import fcntl
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
@@ -80,6 +81,8 @@ class Template:
                 connection.close()
                 return None
             connection.sendall(b"w")
+            if connection.recv(1) != b"g":
+                raise ValueError("it did not wait")
         except (OSError, ValueError):
             connection.close()
             return None
@@ -162,13 +165,15 @@ def main(argv: list[str]) -> None:
             raise SystemExit(f"template: an import started {threads[1:]}: a fork of this process would not be whole")
         address = Path(folder) / f"{os.getpid()}"
         template = _listen(address, lock)
-        parent = os.getpid()
+        parent, worker = os.getpid(), os.getppid()
         try:
             asked = template.serve()
         finally:
             if os.getpid() == parent:
                 address.unlink(missing_ok=True)
                 file.unlink(missing_ok=True)
+                if os.getppid() != worker:  # it was killed, and could not clear up
+                    shutil.rmtree(folder, ignore_errors=True)
         if asked:
             template.forget()
             become(asked, parent)

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from abc import ABC
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNam
 from prefect.settings.context import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
+from tandem.errors import TandemError
 from tandem.triggers import orphans
 from tandem.triggers.api import Api, connect
 from tandem.triggers.keep_warm import Warmth
@@ -96,10 +98,15 @@ def environment() -> dict[str, str]:
     return os.environ | get_current_settings().to_environment_variables(exclude_unset=True)
 
 
-def look_for_orphans(pool: str, api: Api, first: bool) -> None:
-    """Say what was done about runs that nobody runs."""
-    for line in orphans.end(pool, api, first):
-        print(line, flush=True)
+def look_for_orphans(pool: str, api: Api, first: bool) -> bool:
+    """Say what was done about runs that nobody runs; False where the server could not be asked."""
+    try:
+        for line in orphans.end(pool, api, first):
+            print(line, flush=True)
+    except TandemError as trouble:
+        print(f"runs whose process is gone could not be looked for: {trouble}", flush=True)
+        return False
+    return True
 
 
 async def work(pool: str, name: str, warmth: Warmth, alone: bool) -> None:
@@ -108,14 +115,10 @@ async def work(pool: str, name: str, warmth: Warmth, alone: bool) -> None:
     worker.warmth = warmth
 
     async def orphans_too() -> None:
-        api, first = connect(), True
-        while alone:
-            try:
-                await anyio.to_thread.run_sync(look_for_orphans, pool, api, first)
-                first = False
-            except Exception as trouble:
-                print(f"runs whose process is gone could not be looked for: {trouble}", flush=True)
+        api = connect()
+        while True:
             await anyio.sleep(ORPHANS_EVERY)
+            await anyio.to_thread.run_sync(look_for_orphans, pool, api, False)
 
     async def pulse() -> None:
         while True:
@@ -126,7 +129,8 @@ async def work(pool: str, name: str, warmth: Warmth, alone: bool) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(worker.listen)
         tasks.start_soon(pulse)
-        tasks.start_soon(orphans_too)
+        if alone:
+            tasks.start_soon(orphans_too)
         await worker.start()
 
 
@@ -142,6 +146,10 @@ def main() -> None:
     warmth = Warmth(said.register.resolve(), said.module, environment)
     os.environ["TANDEM_TEMPLATE"] = str(warmth.folder)
     warmth.keep()
+    if said.alone:  # before this worker takes a run itself: what is taken now was taken by one that is gone
+        api = connect()
+        while not look_for_orphans(said.pool, api, True):
+            time.sleep(1)
     asyncio.run(work(said.pool, said.name, warmth, said.alone))
 
 
