@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from tandem.cli.arguments import chosen, loadable, option
+from tandem.cli.arguments import chosen, option
 
 
 def up(
     foreground: Annotated[bool, option(help="Stay, for systemd; all ends with it.")] = False,
-    mend: Annotated[bool, typer.Option(hidden=True)] = False,
 ) -> None:
     """Start Prefect's server and a worker here, and keep them running.
 
@@ -22,9 +21,6 @@ def up(
     from tandem.settings import find_root
 
     root = find_root()
-    if mend:
-        machine.mend(root, loadable(), typer.echo)
-        return
     bring_up = machine.unwatched if foreground else machine.up
     server = bring_up(root, everything := chosen(""), typer.echo)
     resume_all(everything, typer.echo)

@@ -103,11 +103,6 @@ def answers(url: str, within: float = PROBE_WITHIN) -> bool:
         connection.close()
 
 
-def command(*words: str) -> list[str]:
-    """A `tandem` command in a process of its own."""
-    return [sys.executable, "-c", "from tandem.cli import main; main()", *words]
-
-
 def run(argv: list[str], root: Path, say: Callable[[str], None], environ: Mapping[str, str]) -> bool:
     """Run it, each line of its output into the log; whether it did what it should."""
     try:
@@ -145,7 +140,7 @@ def main() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    supervisor = Supervisor(root, lambda: run(command("up", "--mend"), root, say, os.environ), say)
+    supervisor = Supervisor(root, lambda: run([sys.executable, "-m", "tandem.cli.mend"], root, say, os.environ), say)
     try:
         while True:
             try:
@@ -158,7 +153,7 @@ def main() -> None:
             signal.signal(number, signal.SIG_IGN)
         if said.foreground and _nobody_else(root):
             os.close(said.foreground)
-            run(command("down"), root, say, os.environ)
+            run([sys.executable, "-c", "from tandem.cli import main; main()", "down"], root, say, os.environ)
 
 
 def _nobody_else(root: Path) -> bool:
