@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tandem.cli.arguments import chosen, option
+from tandem.cli.arguments import chosen, loadable, option
 
 
 def up(
@@ -22,7 +22,8 @@ def up(
 
     root = find_root()
     bring_up = machine.unwatched if foreground else machine.up
-    server = bring_up(root, everything := chosen(""), typer.echo)
+    everything = loadable() if foreground else chosen("")  # nobody is there to correct it: the other apps go on
+    server = bring_up(root, everything, typer.echo)
     resume_all(everything, typer.echo)
     end = "Ctrl-C" if foreground else "tandem down"
     typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'log'} · end: {end}")

@@ -133,7 +133,11 @@ def main() -> None:
     root: Path = said.root
 
     def say(line: str) -> None:
-        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+        whole = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}"
+        print(whole, flush=True)
+        if said.foreground:  # there, the terminal or the journal has it; in the background, the file already
+            with children.log(root, "supervisor").open("a") as log:
+                log.write(f"{whole}\n")
 
     def end(*_: object) -> None:
         raise SystemExit(0)

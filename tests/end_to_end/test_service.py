@@ -136,6 +136,8 @@ def test_what_the_page_on_backups_copies_brings_all_of_it_back(up, tmp_path):
 
 def test_in_the_foreground_all_ends_with_it(up):
     up.tandem("down")
+    (up.root / "deployments" / "wrong").mkdir()
+    (up.root / "deployments" / "wrong" / "app.toml").write_text("no = 1")  # nobody is there to correct it
     with (up.root / "foreground.txt").open("w") as said:
         front = subprocess.Popen(up.command("up", "--foreground"), cwd=up.root, env=up.env(), stdout=said, stderr=said)
     up.becomes_whole(180)
@@ -143,6 +145,9 @@ def test_in_the_foreground_all_ends_with_it(up):
     up.kill("receiver")
     until(lambda: not up.pid("receiver"), 10)
     up.becomes_whole()
+    assert "receiver: gone, start again" in (up.root / "foreground.txt").read_text()
+    (up.root / "deployments" / "wrong" / "app.toml").unlink()
+    (up.root / "deployments" / "wrong").rmdir()
     front.terminate()
     assert front.wait(60) == 0, (up.root / "foreground.txt").read_text()
     assert not up.processes()
