@@ -23,10 +23,11 @@ class Asked:
 def read(connection: socket.socket) -> Asked:
     """What launch.py sent; raises OSError, ValueError where it did not."""
     with connection.makefile("rb") as stream:
-        body = stream.read(int.from_bytes(stream.read(4), "big"))
+        size = int.from_bytes(stream.read(4), "big")
+        body = stream.read(size)
     folder, *pairs = os.fsdecode(body).split("\0")
-    if not folder:
-        raise ValueError("an empty request")
+    if not folder or len(body) < size:
+        raise ValueError("an empty request, or half of one")
     return Asked(folder, dict(pair.split("=", 1) for pair in pairs))
 
 

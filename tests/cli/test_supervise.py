@@ -1,5 +1,6 @@
 """What the supervisor sees and when it mends: its parts are real processes here, what mends them is the test's."""
 
+import fcntl
 import http.server
 import os
 import signal
@@ -84,6 +85,17 @@ def test_what_keeps_dying_is_started_ever_more_slowly_and_at_once_again_after_a_
     clock.now += CALM + 1
     supervisor.turn()
     assert mended[-1] == before + CALM + 1
+
+
+def test_while_an_up_or_down_is_at_work_nothing_is_missed(watch):
+    supervisor, _, mended, _ = watch
+    kill(supervisor.root, "worker")
+    with (supervisor.root / ".tandem" / "up.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        supervisor.turn()
+        assert mended == []
+    supervisor.turn()
+    assert len(mended) == 1
 
 
 def test_a_worker_without_a_pulse_is_ended_and_started_again(watch):
