@@ -91,8 +91,9 @@ class Oracle:
 
     def wanted(self, place: Place) -> Pairing | None:
         """The newest unblocked commit with the newest unblocked model; blocked together: with the model that runs."""
-        commits = [c for c in self.commits if Mark(c, "") not in self._alone(place)]
-        models = [m for m in self.models if Mark("", m) not in self._alone(place)]
+        alone = {(mark.commit, mark.model) for mark in place.marks if not (mark.commit and mark.model)}
+        commits = [c for c in self.commits if (c, "") not in alone]
+        models = [m for m in self.models if ("", m) not in alone]
         if not commits or not models:
             return None
         if not place.blocked((commits[0], models[0])):
@@ -100,9 +101,6 @@ class Oracle:
         if place.runs and place.runs[1] in models and not place.blocked((commits[0], place.runs[1])):
             return commits[0], place.runs[1]
         return None
-
-    def _alone(self, place: Place) -> list[Mark]:
-        return [Mark(mark.commit, mark.model) for mark in place.marks if not (mark.commit and mark.model)]
 
     def chosen(self, place: Place) -> Pairing | None:
         """The wanted pair where it may come; else the newest that may, neither part of it older than what runs."""

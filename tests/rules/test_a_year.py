@@ -119,7 +119,7 @@ class Year:
         self.agree(now, "reconcile", list(self.tandem.reconcile(now)), list(self.oracle.reconcile(now)))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_every_night_of_a_year_is_as_the_rule_says(seed: int) -> None:
     year = Year(seed)
     due = asyncio.run(nights())
@@ -127,7 +127,6 @@ def test_every_night_of_a_year_is_as_the_rule_says(seed: int) -> None:
     for now, what in story:
         year.happens(now, what)
     assert sum(len(what.split()) - 1 for _, what in story if what.startswith("night")) == len(due) == 366
-    print(sorted(year.seen.items()))
     met = " ".join(year.seen)
     for kind in ("night good", "night nothing", "night frozen", "reconcile good", "reconcile bad", "answer good"):
         assert kind in met, f"the year was too dull: {kind} never happened"
