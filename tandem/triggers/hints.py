@@ -58,7 +58,7 @@ class Hints:
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self._thread.join(30)
+        self._thread.join(2)  # it may be waiting for a server that hangs
 
     def note(self, app: str) -> None:
         """This app changed. Returns at once; its reconcile is started soon."""

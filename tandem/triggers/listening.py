@@ -1,10 +1,10 @@
 """Which apps listen to which sender, by which secret; read again as soon as an app.toml changes."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Thread
 from urllib.parse import unquote, urlsplit
 
 from tandem.errors import TandemError
@@ -50,35 +50,34 @@ class Heard:
 
 
 class Listening:
-    """The listeners of a root. `now` is monotonic, in seconds; the folder is looked at once in `pause` of them."""
+    """The listeners of a root; a thread of its own looks for changes each `pause` seconds, so that no hook waits."""
 
-    def __init__(
-        self,
-        root: Path,
-        environ: Mapping[str, str],
-        now: Callable[[], float],
-        log: logging.Logger,
-        pause: float = 1.0,
-    ) -> None:
-        self._root, self._environ, self._now, self._log, self._pause = root, environ, now, log, pause
+    def __init__(self, root: Path, environ: Mapping[str, str], log: logging.Logger, pause: float = 1.0) -> None:
+        self._root, self._environ, self._log, self._pause = root, environ, log, pause
         self._stamps: dict[str, Stamp] = {}
         self._known: dict[str, Listener] = {}
         self._by_secret: Mapping[str, Mapping[str, Heard]] = {}
-        self._lock, self._next = Lock(), now()
+        self._ended = Event()
         self._look()
 
+    def __enter__(self) -> "Listening":
+        Thread(target=self._watch, name="reader", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+
     def to(self, sender: str) -> Mapping[str, Heard]:
-        """Who listens to this sender, by secret. Where it is time, one caller looks whether an app.toml changed."""
-        if self._now() >= self._next and self._lock.acquire(blocking=False):
-            try:
-                self._look()
-            finally:
-                self._lock.release()
+        """Who listens to this sender now, by secret."""
         return self._by_secret.get(sender, {})
 
+    def _watch(self) -> None:
+        while not self._ended.wait(self._pause):
+            self._look()
+
     def _look(self) -> None:
-        self._next = self._now() + self._pause
-        stamps = {file.parent.name: stamp for file in self._files() if (stamp := _stamp(file))}
+        files = (self._root / "deployments").glob("*/app.toml")
+        stamps = {file.parent.name: stamp for file in files if (stamp := _stamp(file))}
         if stamps == self._stamps:
             return
         for app in [app for app in self._known if app not in stamps]:
@@ -87,9 +86,6 @@ class Listening:
             if stamp != self._stamps.get(app):
                 self._read(app)
         self._stamps, self._by_secret = stamps, _by_secret([self._known[app] for app in sorted(self._known)])
-
-    def _files(self) -> Sequence[Path]:
-        return list((self._root / "deployments").glob("*/app.toml"))
 
     def _read(self, app: str) -> None:
         """One app's, as it is now; one that cannot be read is left as it was."""
@@ -103,8 +99,9 @@ class Listening:
                     self._log.warning("%s: hooks.%s: the variable %s is not set here", app, sender, place.env)
             names = repositories.of_app(toml.source.repository, self._root, self._environ) if secrets else frozenset()
             self._known[app] = Listener(app, secrets, names, toml.source.branch, toml.model)
-        except (TandemError, OSError) as trouble:
-            self._log.warning("%s: its hooks stay as they were: %s", app, trouble)
+        except Exception as trouble:  # whatever one app's file holds, the others' hooks are heard
+            said = trouble if isinstance(trouble, TandemError) else repr(trouble)
+            self._log.warning("%s: its hooks stay as they were: %s", app, said)
 
 
 def _stamp(file: Path) -> Stamp | None:

@@ -1,4 +1,4 @@
-"""The receiver as a process: waitress, which buffers each request whole before a thread takes it."""
+"""The receiver as a process: waitress, which buffers each request whole before it is answered."""
 
 import copy
 import logging
@@ -7,7 +7,9 @@ import resource
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,10 +28,9 @@ from tandem.triggers.webhook import READ, create_app
 
 PATIENCE = 20  # seconds that a request may take to arrive; GitHub gives up after 10
 LARGEST = 26 << 20  # bytes of a body: GitHub sends up to 25 MB
-IN_HAND = 128 << 20  # bytes of all bodies above READ together, on their way in or waiting for a thread
-CONNECTIONS = 1000
+IN_HAND = 128 << 20  # bytes of all bodies above READ together, on their way in or waiting for their turn
+CONNECTIONS, AT_ONCE = 1000, 32  # open, and accepted at one look
 LISTEN = {
-    "threads": 4,
     "connection_limit": CONNECTIONS,
     "backlog": 1024,
     "channel_timeout": PATIENCE,
@@ -37,7 +38,6 @@ LISTEN = {
     "recv_bytes": 1 << 16,
     "max_request_header_size": 1 << 14,
     "max_request_body_size": LARGEST,
-    "asyncore_use_poll": True,  # select() ends at 1,024 files
     "ident": "",
     "clear_untrusted_proxy_headers": True,
 }
@@ -47,8 +47,8 @@ def receive(root: Path, host: str, port: int, connect: Callable[[], Api]) -> Non
     """Take hooks at host:port until SIGTERM or SIGINT; `connect` gives Prefect's API. Raises TandemError."""
     log = _log()
     _allow_files()
-    with Hints(connect, log) as hints:
-        app = create_app(Listening(root, os.environ, time.monotonic, log), hints, log)
+    with Hints(connect, log) as hints, Listening(root, os.environ, log) as listening:
+        app = create_app(listening, hints, log)
         server = listen(app, host, port)
         signal.signal(signal.SIGTERM, _end)
         log.info("listening at http://%s:%s/hooks/SENDER", server.effective_host, server.effective_port)
@@ -97,18 +97,63 @@ class Channel(HTTPChannel):
         return taken
 
 
+class InTurn:
+    """Requests that are whole, in the order they came: the thread that received them answers them, and no other.
+
+    A hook takes less than a millisecond and waits for nothing; more threads would only fight for the interpreter.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: deque[Channel] = deque()
+
+    def add_task(self, task: Channel) -> None:
+        """A channel with a request."""
+        self.waiting.append(task)
+
+    def work(self) -> None:
+        """Answer all that wait."""
+        while self.waiting:
+            channel = self.waiting.popleft()
+            try:
+                channel.service()
+            except Exception:  # as waitress' own threads do: one channel's trouble is no other's
+                channel.logger.exception("a channel failed")
+                channel.cancel()
+
+    def shutdown(self, *_: object) -> None:
+        """Nothing runs beside."""
+
+
 class Listener(TcpWSGIServer):
     """One address. `small` are its limits without large bodies."""
 
     channel_class = Channel
 
-    def __init__(self, *rest: Any, **named: Any) -> None:
-        super().__init__(*rest, **named)
+    def __init__(self, app: Flask, **named: Any) -> None:
+        super().__init__(app, dispatcher=InTurn(), **named)
         self.small = copy.copy(self.adj)
         self.small.max_request_body_size = READ + 1
 
+    def run(self) -> None:
+        """Receive and answer, until SystemExit, KeyboardInterrupt or close()."""
+        with suppress(SystemExit, KeyboardInterrupt):
+            while self._map:
+                self.asyncore.loop(timeout=1, use_poll=True, map=self._map, count=1)
+                self.task_dispatcher.work()
+
+    def handle_accept(self) -> None:
+        """Whoever knocks: each look at the sockets costs a little for every open one, so not one a look."""
+        for _ in range(AT_ONCE):
+            open_ones = len(self._map)
+            super().handle_accept()
+            if len(self._map) == open_ones:
+                return
+
+    def pull_trigger(self) -> None:
+        """Nobody has to be woken: who answers is who waits for more."""
+
     def in_hand(self) -> int:
-        """Bytes of the large bodies that are coming in, or wait for a thread."""
+        """Bytes of the large bodies that are coming in, or wait for their turn."""
         requests = [each for channel in self.active_channels.values() for each in (channel.request, *channel.requests)]
         return sum(each.content_length for each in requests if each and each.content_length > READ)
 
@@ -121,7 +166,7 @@ def _log() -> logging.Logger:
         each.handlers, each.propagate = [handler], False
     log.setLevel(logging.INFO)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # "Logging HOWTO", Optimization
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # else a line for each request that waits
+    vars(logging)["_srcfile"] = None
     return log
 
 

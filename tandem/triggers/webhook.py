@@ -20,7 +20,7 @@ from tandem.triggers.senders import SENDERS
 from tandem.triggers.senders.call import Apps, Blobs, Call, Malformed, Push, Reply, Said
 
 READ = 1 << 20  # bytes of a body that are held and read; a larger one is only verified
-SHOWN = 200  # characters of a name in the log
+SHOWN, LISTED = 200, 20  # characters of a name, and apps, in one line of the log
 FORM = "application/x-www-form-urlencoded"
 ORIGIN = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
@@ -100,7 +100,8 @@ def take(name: str, call: Call, heard: Mapping[str, Heard], replays: Replays) ->
     if not apps:
         return Outcome(202, "no app listens", about)
     replays.add(name, proof.mark)  # not before: once app.toml is mended, a delivery may be sent again
-    return Outcome(202, "accepted", f"{about} -> {', '.join(apps)}", apps)
+    more = f" and {len(apps) - LISTED} more" if len(apps) > LISTED else ""
+    return Outcome(202, "accepted", f"{about} -> {', '.join(apps[:LISTED])}{more}", apps)
 
 
 def _call(now: float) -> Call:

@@ -116,7 +116,7 @@ Open = Callable[..., Receiver]
 @pytest.fixture
 def open_receiver(tmp_path: Path, prefect: PrefectDouble) -> Iterator[Open]:
     """Opens a receiver of the app folders in tmp_path; `environ` holds the secrets."""
-    opened: list[tuple[Hints, Listener]] = []
+    opened: list[tuple[Hints, Listening, Listener]] = []
 
     def open(environ: dict[str, str] | None = None, now: Callable[[], float] = lambda: NOW) -> Receiver:
         lines = Lines()
@@ -124,16 +124,16 @@ def open_receiver(tmp_path: Path, prefect: PrefectDouble) -> Iterator[Open]:
         log.addHandler(lines)
         environ = {"SHOP_SECRET": SECRET} if environ is None else environ
         hints = Hints(lambda: connect({"PREFECT_API_URL": prefect.url}, patience=0.2), log).__enter__()
-        listening = Listening(tmp_path, environ, time.monotonic, log, pause=0.02)
+        listening = Listening(tmp_path, environ, log, pause=0.02).__enter__()
         server = listen(create_app(listening, hints, log, now), "127.0.0.1", 0)
         threading.Thread(target=server.run, daemon=True).start()
-        opened.append((hints, server))
+        opened.append((hints, listening, server))
         return Receiver(tmp_path, server, lines, prefect)
 
     yield open
-    for hints, server in opened:
+    for hints, listening, server in opened:
         hints.__exit__()
-        server.task_dispatcher.shutdown()
+        listening.__exit__()
         for channel in list(server.active_channels.values()):
             channel.will_close = True
         server.close()

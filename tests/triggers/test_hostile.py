@@ -14,7 +14,7 @@ from tests.triggers.hooks import PUSHES, Sent
 
 NAMES = [
     "$(touch /tmp/pwned)", "`reboot`", "; rm -rf /", "-upload-pack=x", "--exec=sh", "../../etc/passwd", "/etc/passwd",
-    "main\x00", "ma\u200bin", "mаin", "main\n2026-01-01 forged line", "\x1b[31mred", "\u202eniam", "🚂" * 300, "\ud800",
+    "main\x00", "ma\u200bin", "mаin", "main\n2026-01-01 forged line", "\x1b[31mred", "\u202eniam", "🚂" * 300,
     "refs/heads/main", "main ", "MAIN", "x" * 100_000, "",
 ]  # fmt: skip
 
@@ -111,7 +111,7 @@ def test_a_verified_body_of_any_shape_is_no_fault(receiver: Receiver, sender: st
 
 
 @pytest.mark.parametrize(
-    "body", [b"[" * 100_000, b'{"ref":' * 50_000, b"9" * 100_000, b"\xff\xfe\x00", b"", b"null", b"NaN"]
+    "body", [b"[" * 100_000, b'{"ref":' * 50_000, b"9" * 100_000, b"\xff\xfe\x00", b"", b"null", b"NaN", b'"\\ud800"']
 )
 def test_json_that_breaks_parsers_is_malformed(receiver: Receiver, body: bytes) -> None:
     assert receiver.take(Sent("github", hooks.github().headers, body).signed(SECRET)).status_code == 400
@@ -134,6 +134,14 @@ def test_what_is_larger_than_any_hook_is_refused_before_it_comes(receiver: Recei
     with socket.create_connection(("127.0.0.1", receiver.server.effective_port), 10) as wire:
         wire.sendall(f"POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: {receive.LARGEST}\r\n\r\n".encode())
         assert b" 413 " in wire.recv(4096).split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "1e3", "0x10", "٣"])
+def test_a_length_that_is_no_number_harms_nobody(receiver: Receiver, length: str) -> None:
+    with socket.create_connection(("127.0.0.1", receiver.server.effective_port), 10) as wire:
+        wire.sendall(f"POST /hooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\nx".encode())
+        assert not wire.recv(4096).startswith(b"HTTP/1.1 2")
+    assert receiver.take(hooks.github().signed(SECRET)).json()["apps"] == ["shop"]
 
 
 def test_large_bodies_at_once_have_a_limit_of_their_own(receiver: Receiver) -> None:

@@ -109,8 +109,9 @@ def test_a_broken_app_toml_stops_neither_its_own_hooks_nor_anothers(tmp_path: Pa
     assert receiver.take(hooks.github().signed(SECRET)).json()["apps"] == ["shop"]
 
 
-def test_a_receiver_starts_where_an_app_toml_is_broken(tmp_path: Path, open_receiver: Open) -> None:
+@pytest.mark.parametrize("content", [b"\xff\x00", b"", b"a = " + b"[" * 100_000], ids=["bytes", "empty", "deep"])
+def test_a_receiver_starts_where_an_app_toml_is_broken(tmp_path: Path, open_receiver: Open, content: bytes) -> None:
     write_app(tmp_path, "shop")
     (tmp_path / "deployments" / "broken").mkdir()
-    (tmp_path / "deployments" / "broken" / "app.toml").write_bytes(b"\xff\x00")
+    (tmp_path / "deployments" / "broken" / "app.toml").write_bytes(content)
     assert open_receiver().take(hooks.github().signed(SECRET)).json()["apps"] == ["shop"]

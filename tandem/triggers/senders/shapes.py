@@ -1,18 +1,16 @@
 """Reading documents of strangers: what is not of the right kind is as if it were not there."""
 
-from collections.abc import Mapping
-
 from tandem.triggers.senders.call import Malformed, Push
 
 HEADS = "refs/heads/"
 MOST = 1000  # of branches, or events, in one call
 
 
-def table(document: object, *path: str) -> Mapping[str, object]:
+def table(document: object, *path: str) -> dict[str, object]:
     """The object at a path of keys; an empty one where there is none."""
     for key in path:
-        document = document.get(key) if isinstance(document, Mapping) else None
-    return document if isinstance(document, Mapping) else {}
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
 
 
 def text(document: object, *path: str) -> str:
