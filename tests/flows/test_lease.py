@@ -1,4 +1,4 @@
-"""A release whose process is killed, on the real server: its lock is free after its lease, and the environment whole."""
+"""A release whose process is killed, on the real server: its lock is free in time, and the environment whole."""
 
 import signal
 import time
