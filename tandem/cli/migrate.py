@@ -5,10 +5,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version as version_of
 
 from tandem.errors import SettingsError, TandemError, Unreachable
 
 LOCK = 0x74616E64656D  # "tandem": PostgreSQL's advisory lock, which ends with its connection
+# A comment on Alembic's own table, so that it goes where a dump goes.
+NOTED = "SELECT obj_description(to_regclass('alembic_version'), 'pg_class')"
 PATIENCE = 300.0  # seconds until the database answers
 
 Say = Callable[[str], None]
@@ -28,14 +31,23 @@ async def migrate(url: str, say: Say, patience: float = PATIENCE) -> None:
         raise SettingsError(
             "PREFECT_SERVER_DATABASE_CONNECTION_URL must be postgresql+asyncpg://USER:PASSWORD@HOST/NAME"
         )
-    engine, deadline = create_async_engine(url, poolclass=NullPool), time.monotonic() + patience
+    wanted = f"Prefect {version_of('prefect')}"
+    # Whoever waited inside a statement or a transaction would hold a snapshot, for whose end CREATE INDEX CONCURRENTLY
+    # of the migrations waits in turn.
+    engine = create_async_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    deadline = time.monotonic() + patience
     while True:
         try:
             async with engine.connect() as connection:
                 version = (await connection.execute(text("SHOW server_version"))).scalar_one()
-                await connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
-                say(f"PostgreSQL {version}: migrations")
-                _upgrade()
+                while not (await connection.execute(text(f"SELECT pg_try_advisory_lock({LOCK})"))).scalar_one():
+                    time.sleep(1)
+                noted = (await connection.execute(text(NOTED))).scalar_one()
+                if noted != wanted:
+                    say(f"PostgreSQL {version}: from {noted or 'nothing'} to {wanted}")
+                    _upgrade()
+                    await connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{wanted}'"))
+                say(f"PostgreSQL {version}: at {wanted}")
                 return
         except (OSError, SQLAlchemyError) as error:
             said = str(getattr(error, "orig", None) or error).splitlines()[0][:300]

@@ -126,7 +126,7 @@ def service(
             written = overlay.write(folder, name, images, repository, (int(registry.partition(":")[2]), way))
             with applied(cluster, written, name, app) as hook_and_auth:
                 make_secrets(cluster, name, *hook_and_auth)
-                address = until(lambda: lead(cluster, name), 400, lambda: seen(cluster, name))
+                address = until(lambda: lead(cluster, name), 600, lambda: seen(cluster, name))
                 yield Service(cluster, name, app, root, repository, address, *hook_and_auth)
 
 

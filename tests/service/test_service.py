@@ -14,7 +14,7 @@ import pytest
 
 from tests.service.conftest import Service, seen, until
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 
 
 def hook(service: Service, secret: str | None = None) -> httpx.Response:

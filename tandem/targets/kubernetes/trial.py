@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 from tandem.errors import ImageFailed, ReleaseFailed, TandemError
 from tandem.records import Image
@@ -22,6 +23,7 @@ from tandem.targets.verify import ask_all, failures, wait_ready
 
 LABEL, NAME = "dev.tandem.trial", "app"
 START = 600.0  # seconds until a pod's container runs: a node may have to be added, gigabytes pulled
+KILLED = 137  # the exit code after SIGKILL
 LINES, CHARACTERS = 50, 20_000
 ROOT = ("runAsNonRoot", "non-numeric user")  # of what a kubelet says to an image without a numeric user
 
@@ -66,7 +68,7 @@ def pod(name: str, image: str, wish: Wish) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: "true"}},
+        "metadata": {"name": name, "labels": {LABEL: name}},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
@@ -149,28 +151,45 @@ class _Attempt:
         found = self.cluster.get(self.ref)
         if found is None:
             return "its pod was deleted by somebody else"
-        for each in (found.get("status") or {}).get("containerStatuses") or ():
-            if dead := (each.get("state") or {}).get("terminated"):
-                if dead.get("reason") == "OOMKilled":
-                    return f"it needed more memory than the {self.wish.memory / 1024**2:,.0f} MiB of its trial"
-                return f"the app ended (exit code {dead.get('exitCode')})"
+        if dead := _terminated(found):
+            if dead.get("reason") == "OOMKilled":
+                return f"it needed more memory than the {self.wish.memory / 1024**2:,.0f} MiB of its trial"
+            return f"the app ended (exit code {dead.get('exitCode')})"
         return None
 
     def stopped(self) -> float:
-        """Seconds from SIGTERM to the pod's end, as the API server saw it. Raises ImageFailed where it was killed."""
-        began, limit = self.clock(), math.ceil(self.wish.stop_limit)
+        """Seconds from SIGTERM to the end, whole ones, by the kubelet. Raises ImageFailed where it was killed."""
+        selector, began, limit = f"{LABEL}={self.ref.name}", self.clock(), math.ceil(self.wish.stop_limit)
+        version = self.cluster.items("v1", "Pod", selector)[1]
         self.cluster.delete(self.ref)
-        while self.cluster.get(self.ref) is not None:
-            if self.clock() - began > limit + 30:
-                break
-            self.sleep(0.1)
-        took = self.clock() - began
-        if took >= limit:
-            why = f"it did not end within {limit} s of SIGTERM and was killed: each release would wait for it"
-            raise ImageFailed(f"{self.image} does not work: {why}")
-        return took
+        while self.clock() - began < limit + START:
+            for event in self.cluster.watch("v1", "Pod", selector, version, limit + 30):
+                found = event["object"]
+                if (dead := _terminated(found)) and "deletionTimestamp" in found["metadata"]:
+                    if dead.get("exitCode") == KILLED:
+                        why = (
+                            f"it did not end within {limit} s of SIGTERM and was killed: each release would wait for it"
+                        )
+                        raise ImageFailed(f"{self.image} does not work: {why}")
+                    # the deletion is noted with the end of its grace
+                    return max(
+                        _seconds(dead["finishedAt"]) - _seconds(found["metadata"]["deletionTimestamp"]) + limit, 0.0
+                    )
+            if self.cluster.get(self.ref) is None:  # the watch was cut, and it ended meanwhile
+                return min(self.clock() - began, float(limit))
+        raise ReleaseFailed(f"{self.ref} in {self.cluster} does not go away: is its node there?", "environment")
 
     def failed(self, reason: str) -> ImageFailed:
         log = self.cluster.logs(self.ref.name, NAME, LINES)[-CHARACTERS:]
         said = f"the last that it printed:\n{log}" if log else "it printed nothing"
         return ImageFailed(f"{self.image} does not work: {reason}\n{said}")
+
+
+def _terminated(pod: Json) -> Json | None:
+    """How the app's container ended, where it has."""
+    statuses = (pod.get("status") or {}).get("containerStatuses") or ()
+    return next((dead for each in statuses if (dead := (each.get("state") or {}).get("terminated"))), None)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
