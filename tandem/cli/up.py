@@ -12,7 +12,7 @@ from pathlib import Path
 from tandem.cli import automations, children, environment, parts, pool
 from tandem.cli.environment import Server
 from tandem.cli.parts import Say
-from tandem.errors import TandemError
+from tandem.errors import TandemError, Unreachable
 from tandem.settings import Settings
 from tandem.triggers.api import connect
 
@@ -71,14 +71,20 @@ def down(root: Path, say: Say) -> None:
         for name in children.named(root, "template-"):
             children.stop(root, name)
         if found and found.ours:
-            with_runs = connect({"PREFECT_API_URL": found.url}, patience=5)
-            for cut in pool.end_runs(with_runs):
-                if cut.pid and children.end_other(cut.pid, f"PREFECT__FLOW_RUN_ID={cut.id}"):
-                    say(f"run {cut.name}: its worker was gone, ended")
-                say(f"run {cut.name} ({cut.id}): cut short, marked as crashed")
+            _end_runs(found, say)
         if children.stop(root, "server"):
             say("server: ended")
         (root / ".tandem" / "up.json").unlink(missing_ok=True)
+
+
+def _end_runs(found: Server, say: Say) -> None:
+    try:
+        for cut in pool.end_runs(connect({"PREFECT_API_URL": found.url}, patience=5)):
+            if cut.pid and children.end_other(cut.pid, f"PREFECT__FLOW_RUN_ID={cut.id}"):
+                say(f"run {cut.name}: its worker was gone, ended")
+            say(f"run {cut.name} ({cut.id}): cut short, marked as crashed")
+    except Unreachable as trouble:  # the next worker marks them
+        say(f"runs that were cut short could not be marked: {trouble}")
 
 
 def _parts(root: Path, everything: Sequence[Settings], say: Say) -> Server:

@@ -112,7 +112,7 @@ class Service:
 
     def state(self) -> dict[str, object]:
         """What is recorded of the tiny app's environment."""
-        return json.loads((self.root / ".tandem/environments/tiny-local/state.json").read_text())
+        return json.loads((self.root / ".tandem/environments/tiny-local/state.json").read_text())["state"]
 
     def log(self) -> str:
         """The ends of all logs."""

@@ -17,7 +17,7 @@ from tandem.triggers import runs
 from tandem.triggers.api import Api, connect
 
 Found = TypeVar("Found")
-STUB = Path(__file__).parent / "stub"
+STUB, CHECKOUT = Path(__file__).parent / "stub", Path(__file__).parents[2]
 
 
 def until(condition: Callable[[], Found], seconds: float = 120.0, what: Callable[[], object] = str) -> Found:
@@ -100,6 +100,7 @@ def _folder(pid: int | None) -> Path | None:
 def working(url: str, folder: Path, pool: str) -> Iterator[Work]:
     """A pool with a worker and what it needs; at the end nothing of it is left."""
     shutil.copytree(STUB, folder / "code")
+    shutil.copytree(CHECKOUT / "tandem", folder / "code" / "tandem")  # which nobody edits meanwhile
     (folder / "run").mkdir()
     api = connect({"PREFECT_API_URL": url})
     api.post("work_pools/", {"name": pool, "type": "process"})
