@@ -10,11 +10,15 @@ from tests.rules.world import Pairing, World
 
 @dataclass
 class Mark:
-    """A block: "" stands for any. `provisional`: a pair that Tandem blocked and whose half is not known yet."""
+    """A block: "" stands for any. `provisional`: a pair that Tandem blocked and whose half is not known yet.
+
+    Who blames a commit blames it with its recipe; who blocks it by hand, with any: those are two blocks.
+    """
 
     commit: str
     model: str
     by: str = ""
+    recipe: str = ""
 
     @property
     def provisional(self) -> bool:
@@ -59,7 +63,7 @@ class Place:
             self.marks = [
                 m for m in self.marks if not (m.provisional and (m.commit == new.commit or m.model == new.model))
             ]
-        if (new.commit, new.model) not in [(m.commit, m.model) for m in self.marks]:
+        if (new.commit, new.model, new.recipe) not in [(m.commit, m.model, m.recipe) for m in self.marks]:
             self.marks.append(new)
 
     def came_good(self, pair: Pairing) -> None:
@@ -76,7 +80,7 @@ class Place:
         commit = bad[0] if good is None or good[0] != bad[0] else ""
         model = bad[1] if good is None or good[1] != bad[1] else ""
         if commit or model:
-            self.mark(Mark(commit, model, by))
+            self.mark(Mark(commit, model, by, "r" if commit else ""))
 
 
 @dataclass
@@ -202,7 +206,7 @@ class Oracle:
         return f"{name}: back to {to[0]} {to[1]}"
 
     def unblock(self, name: str, number: int) -> None:
-        marks = sorted(self.places[name].marks, key=lambda m: (m.commit, m.model, m.by))
+        marks = sorted(self.places[name].marks, key=lambda m: (m.commit, m.model, m.by, m.recipe))
         for mark in marks[number : number + 1]:
             self.places[name].marks.remove(mark)
 

@@ -27,7 +27,7 @@ class Shelf:
 
 @dataclass
 class Tandem:
-    """Two environments of one app. What it does is given back in words that the oracle uses too."""
+    """The environments of one app. What it does is given back in words that the oracle uses too."""
 
     world: World
     wishes: Mapping[str, EnvironmentSettings]
@@ -122,7 +122,7 @@ class Tandem:
         self.states[name] = transitions.blocked(self.states[name], new)
 
     def unblock(self, name: str, number: int) -> None:
-        blocks = sorted(self.states[name].blocks, key=lambda b: (b.commit or "", b.model or "", b.by))
+        blocks = sorted(self.states[name].blocks, key=_order)
         self.states[name] = transitions.unblocked(self.states[name], blocks[number : number + 1])
 
     def stands(self, name: str) -> tuple[Pairing | None, list[tuple[str, str]]]:
@@ -130,6 +130,10 @@ class Tandem:
         state = self.states[name]
         runs = _pairing(state.current.candidate.pair) if state.current else None
         return runs, sorted((b.commit or "", b.model or "") for b in state.blocks)
+
+
+def _order(block: Block) -> tuple[str, str, str, str]:
+    return block.commit or "", block.model or "", block.by, block.recipe or ""
 
 
 def _pairing(pair: Pair) -> Pairing:

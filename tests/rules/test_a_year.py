@@ -25,6 +25,7 @@ WISHES = {
         "freeze": ["2026-12-24..2027-01-02", "2026-03-27..2026-03-29", "Fri 15:00..Mon 06:00"],
         "timezone": "Europe/Berlin",
     },
+    "demo": {"after": "staging"},
 }
 
 
@@ -34,7 +35,7 @@ def places() -> dict[str, Place]:
     week = 4 * 24 + 15, 6
     held = timedelta(days=3)
     production = Place("production", after="staging", asks=True, holds=held, frozen_days=days, frozen_week=week)
-    return {"staging": staging, "production": production}
+    return {"staging": staging, "production": production, "demo": Place("demo", after="staging")}
 
 
 async def nights() -> Sequence[datetime]:
@@ -93,8 +94,9 @@ class Year:
         known = [
             Run(each, each, "SCHEDULED", "", {}, "d", due=datetime.fromisoformat(each), scheduled=True) for each in due
         ]
-        did = [self.tandem.release("production", now) for run in known if newest_due(known, now) == run]
-        self.agree(now, "late night" if len(due) > 1 else "night", did, [self.oracle.release("production", now)])
+        for name in ("production", "demo"):
+            did = [self.tandem.release(name, now) for run in known if newest_due(known, now) == run]
+            self.agree(now, "late night" if len(due) > 1 else "night", did, [self.oracle.release(name, now)])
 
     def happens(self, now: datetime, what: str) -> None:
         word, *rest = what.split()
@@ -119,7 +121,7 @@ class Year:
         self.agree(now, "reconcile", list(self.tandem.reconcile(now)), list(self.oracle.reconcile(now)))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_every_night_of_a_year_is_as_the_rule_says(seed: int) -> None:
     year = Year(seed)
     due = asyncio.run(nights())
@@ -128,5 +130,14 @@ def test_every_night_of_a_year_is_as_the_rule_says(seed: int) -> None:
         year.happens(now, what)
     assert sum(len(what.split()) - 1 for _, what in story if what.startswith("night")) == len(due) == 366
     met = " ".join(year.seen)
-    for kind in ("night good", "night nothing", "night frozen", "reconcile good", "reconcile bad", "answer good"):
+    for kind in (
+        "night good",
+        "night bad",
+        "night environment",
+        "night nothing",
+        "night frozen",
+        "reconcile good",
+        "reconcile bad",
+        "answer good",
+    ):
         assert kind in met, f"the year was too dull: {kind} never happened"

@@ -55,7 +55,11 @@ def events(dice: random.Random, days: int = 366) -> Iterator[tuple[datetime, str
         noon = FIRST + timedelta(days=day)
         moments = ["commit"] * (dice.random() < 0.5) + ["commit"] * (dice.random() < 0.2)
         moments += ["model"] * (dice.random() < 0.35) + ["tick"] * 2 + ["answer"] * (dice.random() < 0.6)
-        moments += ["back staging"] * (dice.random() < 0.02) + ["back production"] * (dice.random() < 0.03)
+        moments += (
+            ["back demo"] * (dice.random() < 0.02)
+            + ["back staging"] * (dice.random() < 0.02)
+            + ["back production"] * (dice.random() < 0.03)
+        )
         moments += ["block"] * (dice.random() < 0.03) + ["unblock"] * (dice.random() < 0.03)
         for what in moments:
             yield noon + timedelta(minutes=dice.randrange(1440)), what
