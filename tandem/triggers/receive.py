@@ -116,6 +116,8 @@ class InTurn:
             channel = self.waiting.popleft()
             try:
                 channel.service()
+                if channel.connected:
+                    channel.handle_write()  # head and body in one, and at once
             except Exception:  # as waitress' own threads do: one channel's trouble is no other's
                 channel.logger.exception("a channel failed")
                 channel.cancel()
@@ -131,6 +133,7 @@ class Listener(TcpWSGIServer):
 
     def __init__(self, app: Flask, **named: Any) -> None:
         super().__init__(app, dispatcher=InTurn(), **named)
+        self.adj.send_bytes = 1 << 16  # an answer is sent once it is whole
         self.small = copy.copy(self.adj)
         self.small.max_request_body_size = READ + 1
 

