@@ -124,23 +124,25 @@ def service(
             publish(folder / "model", root)
             root.push("first")
             written = overlay.write(folder, name, images, repository, (int(registry.partition(":")[2]), way))
-            with applied(cluster, written, name, app) as hook_and_auth:
-                make_secrets(cluster, name, *hook_and_auth)
+            hook, auth = secrets.token_hex(16), f"tandem:{secrets.token_hex(16)}"
+            with applied(cluster, written, name, app, hook, auth):
                 address = until(lambda: lead(cluster, name), 600, lambda: seen(cluster, name))
-                yield Service(cluster, name, app, root, repository, address, *hook_and_auth)
+                yield Service(cluster, name, app, root, repository, address, hook, auth)
 
 
 @contextlib.contextmanager
-def applied(cluster: Cluster, folders: list[Path], name: str, app: str) -> Iterator[tuple[str, str]]:
-    """`kubectl apply -k` of the folders, and the Role of an environment bound to who releases; removed afterwards."""
+def applied(cluster: Cluster, folders: list[Path], name: str, app: str, hook: str, auth: str) -> Iterator[None]:
+    """Secrets, `kubectl apply -k`, and the Role of an environment bound to who releases; removed afterwards."""
     try:
+        cluster.kubectl("create", "namespace", name)
+        make_secrets(cluster, name, hook, auth)
         for folder in folders:
             cluster.kubectl("apply", "-k", str(folder))
         cluster.kubectl("create", "namespace", app)
         cluster.kubectl("-n", app, "apply", "-f", str(ROLE))
         account = f"--serviceaccount={name}:release"
         cluster.kubectl("-n", app, "create", "rolebinding", "tandem", "--role=tandem", account)
-        yield secrets.token_hex(16), f"tandem:{secrets.token_hex(16)}"
+        yield
     finally:
         names = (name, f"{name}-trials", app)
         cluster.kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
