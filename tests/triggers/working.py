@@ -90,7 +90,7 @@ class Work:
 
 
 def _folder(pid: int | None) -> Path | None:
-    with suppress(OSError, IndexError):
+    with suppress(OSError, ValueError):
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         return Path(words[words.index("tandem.triggers.template") + 1])
     return None
@@ -103,7 +103,7 @@ def working(url: str, folder: Path, pool: str) -> Iterator[Work]:
     shutil.copytree(CHECKOUT / "tandem", folder / "code" / "tandem")  # which nobody edits meanwhile
     (folder / "run").mkdir()
     api = connect({"PREFECT_API_URL": url})
-    api.post("work_pools/", {"name": pool, "type": "process"})
+    api.post("work_pools/", {"name": pool, "type": "process", "concurrency_limit": 4})
     flow = api.post("flows/", {"name": f"warmly-{pool}"})["id"]
     body = {"name": pool, "flow_id": flow, "entrypoint": "warmly.warmly", "work_pool_name": pool, "pull_steps": []}
     work = Work(folder, api, url, pool, api.post("deployments/", body)["id"])
