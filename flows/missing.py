@@ -29,8 +29,8 @@ def missing_pairs(stock: Stock, states: Mapping[str, State]) -> list[list[Pair]]
     return [list(dict.fromkeys(ladder)) for ladder in ladders.values()]
 
 
-def start_integrate(settings: Settings, ladder: Sequence[Pair]) -> None:
-    """Start the integrate of a wanted pair; where it does not come through, of its halves.
+def start_integrate(settings: Settings, ladder: Sequence[Pair]) -> list[Pair]:
+    """Start the integrate of a wanted pair; where it does not come through, of its halves; which are looked after.
 
     A pair that its own tests stopped is for a person to ask for again; what was killed, or failed by something
     around it, is tried again, ever more slowly.
@@ -38,8 +38,11 @@ def start_integrate(settings: Settings, ladder: Sequence[Pair]) -> None:
     log, (wanted, *halves) = get_run_logger(), ladder
     standing = _integrate(settings, wanted)
     log.info("%s has no candidate: %s", wanted.tag, standing.says)
-    for half in halves if standing.stuck else ():
+    if not standing.stuck:
+        return [wanted]
+    for half in halves:
         log.info("instead %s: %s", half.tag, _integrate(settings, half).says)
+    return [wanted, *halves]
 
 
 def _integrate(settings: Settings, pair: Pair) -> attempts.Standing:
@@ -57,10 +60,10 @@ def _final(run: Run) -> str:
     return "somebody cancelled it; 'tandem integrate' tries it again" if attempts.cancelled(run) else ""
 
 
-def cancel_superseded(settings: Settings, ladders: Sequence[Sequence[Pair]], waiting: Sequence[Run]) -> None:
-    """Cancel the runs of integrate that reconcile asked for, that have not begun, and that nobody wants any more."""
-    wanted = [_key(settings, pair) for ladder in ladders for pair in ladder]
-    newest = ", ".join(ladder[0].tag for ladder in ladders) or "what is there already"
+def cancel_superseded(settings: Settings, pairs: Sequence[Pair], waiting: Sequence[Run]) -> None:
+    """Cancel the runs of integrate that reconcile asked for, that have not begun, and that are for none of `pairs`."""
+    wanted = [_key(settings, pair) for pair in pairs]
+    newest = pairs[0].tag if pairs else "what is there already"
     for run in waiting:
         ours, _, _ = run.key.rpartition(":")
         if ours.startswith(f"integrate/{settings.app}:") and ours not in wanted:

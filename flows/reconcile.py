@@ -57,13 +57,13 @@ def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[
         except Exception as trouble:  # one environment's trouble never stops another's
             troubles.append(f"{name} in {environment}: {trouble}")
     ladders = missing_pairs(there, states)
-    cancel_superseded(settings, ladders, [run for run in waiting if run.parameters.get("app") == name])
     integrating = [run.name for run in alive if run.flow == "integrate" and run.parameters.get("app") == name]
     if integrating:
         get_run_logger().info("%s: integrate is under way: %s", name, ", ".join(integrating))
-        return troubles
-    for ladder in ladders:
-        start_integrate(settings, ladder)
+        pairs = [pair for ladder in ladders for pair in ladder]
+    else:
+        pairs = [pair for ladder in ladders for pair in start_integrate(settings, ladder)]
+    cancel_superseded(settings, pairs, [run for run in waiting if run.parameters.get("app") == name])
     return troubles
 
 
@@ -79,7 +79,7 @@ def reconcile(app: str = "") -> None:
         app: One app folder's name, or nothing for all of them.
     """
     root, fetched = find_root(), Fetched()
-    alive, waiting = living(), runs.in_states("integrate", ["SCHEDULED"])
+    alive, waiting = living(stages.now()), runs.in_states("integrate", ["SCHEDULED"])
     nearer = {name: bring_nearer.submit(root, name, alive, waiting, fetched) for name in ([app] if app else apps(root))}
     troubles = {name: _troubles(name, future.result(raise_on_failure=False)) for name, future in nearer.items()}
     rounds.troubles(root, troubles)

@@ -8,7 +8,6 @@ from tandem.triggers import runs
 from tandem.triggers.api import connect
 from tandem.triggers.runs import SILENCE, Run
 
-from . import stages
 from .stages import stage
 
 FLOWS = ("integrate", "release", "rollback", "approve", "publish", "prune")
@@ -17,12 +16,12 @@ STUCK = timedelta(minutes=15)  # between a worker's claim and the first line, an
 
 
 @stage("free zombie runs", network=True)
-def living() -> tuple[Run, ...]:
+def living(now: datetime) -> tuple[Run, ...]:
     """The runs of the line that have begun and live; those that do not are marked as crashed.
 
     Prefect's automation does the same within 90 s of the last heartbeat, where it is installed and the server lived.
     """
-    api, now = connect(), stages.now()
+    api = connect()
     alive = []
     for run in [run for flow in FLOWS for run in runs.in_states(flow, BEGUN, api)]:
         heard = runs.last_heartbeat(run.id, api) if run.state == "RUNNING" else None

@@ -8,6 +8,8 @@ import typer
 from tandem.errors import TandemError, UsageError
 
 if TYPE_CHECKING:  # pydantic costs a third of a second, which --help need not pay
+    from pathlib import Path
+
     from tandem.settings import Settings
 
 
@@ -82,6 +84,16 @@ def loadable() -> "list[Settings]":
         except TandemError as trouble:
             typer.echo(f"{name}: left out: {trouble}")
     return found
+
+
+def place(app: str) -> "Path":
+    """The root: of the named app, whose settings must be right, or of every app, be some app.toml wrong or not."""
+    from tandem.settings import apps, find_root
+
+    root = find_root()
+    if app or not apps(root):
+        chosen(app)
+    return root
 
 
 def person() -> str:

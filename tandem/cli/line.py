@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tandem.cli import recorded
-from tandem.cli.arguments import AnyApp, App, Environment, chosen, known, option, person
+from tandem.cli.arguments import AnyApp, App, Environment, known, option, person, place
 from tandem.errors import UsageError
 
 if TYPE_CHECKING:
@@ -119,8 +119,7 @@ def reconcile(app: AnyApp = "") -> None:
 
     Example: tandem reconcile
     """
-    root = chosen(app)[0].root
-    recorded.run(root, "tandem.flows.reconcile", app=app)
+    recorded.run(place(app), "tandem.flows.reconcile", app=app)
 
 
 def _runs(settings: "Settings", environment: str, done: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from tandem.cli.arguments import AnyApp, App, Json, chosen, known
+from tandem.cli.arguments import AnyApp, App, Json, known, place
 from tandem.cli.recorded import operations
 from tandem.errors import TandemError
 
@@ -18,7 +18,7 @@ def status(app: AnyApp = "", as_json: Json = False) -> None:
 
     Example: tandem status digits
     """
-    ops = operations(chosen(app)[0].root)
+    ops = operations(place(app))
     found = ops.status(app or None)
     met = _reconciled([each.app for each in found])
     _print([replace(each, reconcile=tuple(met[each.app])) for each in found], as_json, _status)

@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prefect import flow
 
 from tandem.errors import TandemError
 from tandem.flows import zombies
@@ -83,11 +84,15 @@ def test_a_dead_run_is_said_to_have_crashed_and_nobody_waits_for_it(line) -> Non
     asked = deploy(integrate, "tiny")
     reconcile("tiny")
     (run,) = asked.runs()
-    old = (datetime.now(UTC) - timedelta(minutes=3)).isoformat()
     for state in ("PENDING", "RUNNING"):
-        body = {"state": {"type": state, "timestamp": old}, "force": True}
-        connect().post(f"flow_runs/{run['id']}/set_state", body)
-    began = runs.read(run["id"]).began
-    reconcile("tiny")
-    assert runs.read(run["id"]).state == "CRASHED", began
+        connect().post(f"flow_runs/{run['id']}/set_state", {"state": {"type": state}, "force": True})
+    assert [each.id for each in looked(seconds=90)] == [run["id"]]
+    assert looked(seconds=100) == () and runs.read(run["id"]).state == "CRASHED"
     assert "nothing was heard of it" in runs.read(run["id"]).message
+
+
+@flow
+def looked(seconds: float) -> tuple[Run, ...]:
+    """The living runs of the tiny app, so many seconds from now."""
+    alive = zombies.living(datetime.now(UTC) + timedelta(seconds=seconds))
+    return tuple(run for run in alive if run.parameters.get("app") == "tiny")
