@@ -87,7 +87,12 @@ def test_after_an_outage_of_days_one_release_is_late_and_no_second(line, order: 
 
 def late(days: int) -> dict[str, object]:
     now = datetime.now(UTC)
-    return {"start_time": (now - timedelta(days=days)).isoformat(), "end_time": now.isoformat(), "min_runs": days, "max_runs": days}
+    return {
+        "start_time": (now - timedelta(days=days)).isoformat(),
+        "end_time": now.isoformat(),
+        "min_runs": days,
+        "max_runs": days,
+    }
 
 
 @pytest.mark.more("approval = true")

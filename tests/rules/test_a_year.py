@@ -21,7 +21,7 @@ WISHES = {
     "production": {
         "after": "staging",
         "approval": True,
-        "approval_expires": "3d",
+        "approval_expires": "1d",
         "freeze": ["2026-12-24..2027-01-02", "2026-03-27..2026-03-29", "Fri 15:00..Mon 06:00"],
         "timezone": "Europe/Berlin",
     },
@@ -33,7 +33,7 @@ def places() -> dict[str, Place]:
     staging = Place("staging", follows=True, frozen_days=(("2026-08-03", "2026-08-05"),))
     days = ("2026-12-24", "2027-01-02"), ("2026-03-27", "2026-03-29")
     week = 4 * 24 + 15, 6
-    held = timedelta(days=3)
+    held = timedelta(days=1)
     production = Place("production", after="staging", asks=True, holds=held, frozen_days=days, frozen_week=week)
     return {"staging": staging, "production": production, "demo": Place("demo", after="staging")}
 
