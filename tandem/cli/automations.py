@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from tandem.triggers.api import Api, ApiError
 
 SILENT, LATE = "Tandem: runs whose process is gone", "Tandem: a release that is late"
-SILENCE, PATIENCE = 90, 600  # seconds
+CRASHED = "Tandem: a release that crashed"
+SILENCE, PATIENCE, FREE = 90, 600, 62  # seconds; the last: until the lock of a run that died is free
 RECONCILE = "deployments/name/reconcile/every-minute"
 OURS, THEIRS = "tandem-asked-", "tandem-holds-"
 Document = Mapping[str, object]
@@ -46,6 +47,7 @@ def _wanted(api: Api) -> Iterator[Document]:
         return  # a prefect.yaml without it: nobody would hear
     if isinstance(reconcile, Mapping):
         yield _late(str(reconcile["id"]))
+        yield _crashed(str(reconcile["id"]))
 
 
 def _silent() -> Document:
@@ -89,6 +91,23 @@ def _late(reconcile: str) -> Document:
         f"A scheduled release has not begun {PATIENCE // 60} minutes after its time: reconcile tells who wants to know."
     )
     return {"name": LATE, "description": what, "trigger": trigger, "actions": [run]}
+
+
+def _crashed(reconcile: str) -> Document:
+    """What a dead run left half done is ended as soon as its lock is free, and not at the next minute after that."""
+    trigger = {
+        "type": "event",
+        "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
+        "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": ["release", "rollback"]},
+        "expect": ["prefect.flow-run.Crashed"],
+        "for_each": ["prefect.resource.id"],
+        "posture": "Reactive",
+        "threshold": 1,
+        "within": 0,
+    }
+    run = {"type": "run-deployment", "source": "selected", "deployment_id": reconcile, "schedule_after": FREE}
+    what = f"Its lock is free a minute after its end: reconcile is started then, {FREE} s later."
+    return {"name": CRASHED, "description": what, "trigger": trigger, "actions": [run]}
 
 
 def stamp(api: Api, wanted: Document, held: Document) -> None:
