@@ -64,7 +64,7 @@ class Service:
 
     def greeting(self) -> str | None:
         """What the app's users get; None where nobody answers."""
-        for found in self.objects("service", "tiny", "--ignore-not-found", namespace=self.app):
+        for found in self.objects("services", namespace=self.app):
             for given in found["status"].get("loadBalancer", {}).get("ingress", []):
                 with contextlib.suppress(httpx.HTTPError):
                     return str(httpx.get(f"http://{given['ip']}/greeting", timeout=2).json())
