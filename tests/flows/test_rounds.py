@@ -107,6 +107,18 @@ def test_a_night_that_did_not_begin_is_told_once(
     assert title.startswith(f"tiny: the release to local that was due at {due:%H:%M} UTC is 1")
 
 
+@pytest.mark.more(HEARD)
+def test_a_night_that_began_late_is_told_with_what_it_brought(
+    line, team: Web, author: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = integrate("tiny")
+    Clock(monkeypatch).goes_on(minutes=43)
+    release("tiny", "local", unattended=True)
+    late, runs = titles(team)
+    assert late.endswith("UTC is 43 minutes late") and runs == f"tiny: local runs {candidate.tag}"
+    assert "Nothing, it has begun." in team.posted[0].json()["message"]
+
+
 def schedule_release(app: str, due: datetime) -> None:
     """A nightly release that Prefect's own scheduler has put down for this time, and that no worker takes."""
     api = connect()
