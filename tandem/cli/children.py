@@ -96,6 +96,12 @@ def known(root: Path, name: str) -> bool:
     return _file(root, name).exists()
 
 
+def forget(root: Path, name: str) -> None:
+    """Miss it no more, if it is dead."""
+    if find(root, name) is None:
+        _file(root, name).unlink(missing_ok=True)
+
+
 def pulse(root: Path, name: str) -> float | None:
     """When the child last touched its file, in seconds since 1970; None where it has none."""
     with suppress(FileNotFoundError):

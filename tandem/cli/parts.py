@@ -59,6 +59,8 @@ def worker(root: Path, found: Server, api: Api, say: Say) -> None:
         say("worker: runs")
         return
     children.stop(root, "worker")
+    for template in children.named(root, "template-"):
+        children.forget(root, template)
     name = f"{socket.gethostname()}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
     argv = [sys.executable, "-m", "tandem.triggers.warm", "--pool", POOL, "--name", name]
     argv += ["--register", str(children.folder(root)), *(["--alone"] if found.ours else [])]
