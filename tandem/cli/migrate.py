@@ -46,6 +46,7 @@ async def migrate(url: str, say: Say, patience: float = PATIENCE) -> None:
                 if noted != wanted:
                     say(f"PostgreSQL {version}: from {noted or 'nothing'} to {wanted}")
                     _upgrade()
+                    await _register_blocks()
                     await connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{wanted}'"))
                 say(f"PostgreSQL {version}: at {wanted}")
                 return
@@ -55,6 +56,15 @@ async def migrate(url: str, say: Say, patience: float = PATIENCE) -> None:
                 raise Unreachable(f"the database did not answer within {patience:.0f} s (last: {said})") from None
             say(f"the database does not answer yet: {said}")
             time.sleep(2)
+
+
+async def _register_blocks() -> None:
+    """Prefect's own block types; several API replicas that did it at their start would stumble over each other."""
+    from prefect.server.database import provide_database_interface
+    from prefect.server.models.block_registration import run_block_auto_registration
+
+    async with provide_database_interface().session_context(begin_transaction=True) as session:
+        await run_block_auto_registration(session=session)
 
 
 def _upgrade() -> None:

@@ -56,13 +56,17 @@ def _look(follow: bool, then: Callable[[], None]) -> None:
     """Bring the root repository in, and do the rest where it is another commit than before; with `follow`, for good."""
     from tandem.cli.root import RootRepository
 
-    repository, before = RootRepository.named(os.environ), ""
+    repository = RootRepository.named(os.environ)
+    noted = repository.folder / ".tandem" / "brought"  # by the init container of the same pod
+    before = noted.read_text() if follow and noted.exists() else ""
     while True:
         try:
             if (now := repository.bring()) != before:
                 typer.echo(f"{repository.folder} is at {now[:12]} of {repository.branch}")
                 then()
                 before = now
+                noted.parent.mkdir(exist_ok=True)
+                noted.write_text(now)
         except TandemError as error:
             if not follow:
                 raise

@@ -80,6 +80,13 @@ def test_what_a_run_may_do_depends_on_its_queue() -> None:
     assert built[1]["job_variables"] == {**found.queues["builds"], "image": "own"} and "job_variables" not in built[2]
 
 
+def test_a_run_is_a_job_as_prefect_asks_for_it() -> None:
+    """Its worker refuses any other; https://docs.prefect.io/integrations/prefect-kubernetes says which."""
+    spec = template()["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["containers"]] == ["prefect-job"]
+    assert (spec["parallelism"], spec["completions"], spec["restartPolicy"]) == (1, 1, "Never")
+
+
 def test_a_template_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
     for content in ("", "[]", "job_configuration: {}", "{"):
         (tmp_path / "job.yaml").write_text(content)
