@@ -23,7 +23,7 @@ async def migrate(url: str, say: Say, patience: float = PATIENCE) -> None:
     `url` as PREFECT_SERVER_DATABASE_CONNECTION_URL has it. Raises SettingsError, Unreachable, TandemError.
     """
     from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
     from sqlalchemy.ext.asyncio import create_async_engine
     from sqlalchemy.pool import NullPool
 
@@ -50,6 +50,8 @@ async def migrate(url: str, say: Say, patience: float = PATIENCE) -> None:
                     await connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{wanted}'"))
                 say(f"PostgreSQL {version}: at {wanted}")
                 return
+        except InvalidRequestError:
+            raise  # ours, and no other try mends it
         except (OSError, SQLAlchemyError) as error:
             said = str(getattr(error, "orig", None) or error).splitlines()[0][:300]
             if time.monotonic() > deadline:
@@ -63,7 +65,7 @@ async def _register_blocks() -> None:
     from prefect.server.database import provide_database_interface
     from prefect.server.models.block_registration import run_block_auto_registration
 
-    async with provide_database_interface().session_context(begin_transaction=True) as session:
+    async with await provide_database_interface().session() as session:
         await run_block_auto_registration(session=session)
 
 
