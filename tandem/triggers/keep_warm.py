@@ -67,7 +67,8 @@ class Warmth:
 
     def renew(self) -> None:
         """See, before a run, that the template is of the newest code; where it is not, this run starts cold."""
-        if self.current and code(self.modules) != self.seen:
+        if self.current and (changed := code(self.modules) ^ self.seen):
+            print(f"template: made anew, since {min(changed)[0]} changed", flush=True)
             self._retire()
             self.failures, self.again = 0, 0.0
             self.keep()

@@ -80,6 +80,8 @@ def main() -> None:
         os.setsid()  # what ends the worker's group does not end its runs
     template = ask(os.environ.get("TANDEM_TEMPLATE", ""))
     if template is None:
+        sys.stderr.write("no warm template for this run: a cold start\n")
+        sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, "-m", "prefect.engine"])  # noqa: S606
     status = stand_for_it(template)
     if status < 0:
