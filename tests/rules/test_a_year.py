@@ -132,8 +132,6 @@ def test_every_night_of_a_year_is_as_the_rule_says(seed: int) -> None:
     met = " ".join(year.seen)
     for kind in (
         "night good",
-        "night bad",
-        "night environment",
         "night nothing",
         "night frozen",
         "reconcile good",
