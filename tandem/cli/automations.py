@@ -118,7 +118,11 @@ def stamp(api: Api, wanted: Document, held: Document) -> None:
 
 def _content(held: Document) -> str:
     """The stamp of what a person can edit of it."""
-    return digest({key: held.get(key) for key in ("name", "description", "enabled", "trigger", "actions")})
+    trigger = held.get("trigger")
+    shown = {key: held.get(key) for key in ("name", "description", "enabled", "actions")}
+    if isinstance(trigger, Mapping):  # its id is a new one with each change, whoever makes it
+        shown["trigger"] = {key: value for key, value in trigger.items() if key != "id"}
+    return digest(shown)
 
 
 def digest(document: Document) -> str:
