@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tandem.targets.state import decode
 from tests.service.conftest import Service, seen, until
 
 pytestmark = pytest.mark.timeout(1500)
@@ -41,8 +42,8 @@ def states(service: Service) -> str:
 def history(service: Service) -> list[str]:
     """The commits that came into the environment, newest first, by its state."""
     found = service.cluster.kubectl("-n", service.app, "get", "configmap", "tandem-tiny-staging", "-o", "json")
-    state = json.loads(json.loads(found)["data"]["state.json"])
-    return [each["candidate"]["pair"]["commit"] for each in state["history"]]
+    state = decode(json.loads(found)["data"]["state.json"].encode(), "the environment's ConfigMap")
+    return [each.candidate.pair.commit for each in state.history]
 
 
 def test_only_the_receiver_is_outside_and_prefect_asks_who_is_there(service: Service) -> None:
@@ -97,6 +98,7 @@ def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: S
         kill(service, part)
     until(lambda: service.greeting() == "second", 300, lambda: states(service))
     print(f"from six kills to the users: {time.monotonic() - began:.0f} s")
+    until(lambda: commit in history(service), 60, lambda: states(service))  # verified, and then recorded
     assert history(service).count(commit) == 1
     made = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
     assert [run["state"]["type"] for run in made] == ["COMPLETED"], made
