@@ -1,4 +1,7 @@
-"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once."""
+"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once.
+
+By hand only, `pytest tests/service/by_hand.py`: it keeps two processors busy for seven minutes.
+"""
 
 import hashlib
 import hmac
