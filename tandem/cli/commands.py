@@ -2,8 +2,7 @@
 
 import typer
 
-from tandem.cli import begin, line, looking, machine, marks, receive, say
-from tandem.cli.service import service
+from tandem.cli import begin, line, looking, machine, marks
 
 tandem = typer.Typer(
     name="tandem",
@@ -20,7 +19,6 @@ for command in (
     begin.check,
     machine.up,
     machine.down,
-    receive.receive,
     line.publish,
     line.integrate,
     line.release,
@@ -29,11 +27,9 @@ for command in (
     marks.block,
     marks.unblock,
     marks.adopt,
-    say.say,
     looking.status,
     looking.candidates,
     line.prune,
     line.reconcile,
 ):
     tandem.command()(command)
-tandem.add_typer(service)

@@ -25,7 +25,7 @@ class Deployment:
     flow: str
     name: str
     description: str
-    parameters: Mapping[str, object]
+    parameters: Mapping[str, str]
     tags: Sequence[str] = ()
     cron: str = ""
     slug: str = ""
@@ -51,10 +51,7 @@ def wanted(everything: Sequence[Settings]) -> list[Deployment]:
         slug="every-minute",
         collision="CANCEL_NEW",
     )
-    hinted = Deployment(  # no limit: what waits for a slot of one sleeps for 30 s in Prefect
-        "reconcile", "hinted", "Look at one app at once: a webhook said that it changed.", {"app": ""}, tags=["tandem"]
-    )
-    return [*each, minutely, hinted]
+    return [*each, minutely]
 
 
 def _of(settings: Settings) -> list[Deployment]:
@@ -86,7 +83,7 @@ def _of_environment(app: str, name: str) -> list[Deployment]:
         "release",
         f"{app}-{name}-nightly",
         f"Every night: the newest good candidate of {app} into {name}.",
-        preset | {"unattended": True},
+        preset,
         tags,
         cron="0 2 * * *",
         slug="nightly",
@@ -163,7 +160,7 @@ def differences(file: Path, everything: Sequence[Settings]) -> list[str]:
             wrong = {
                 key: value
                 for key, value in due[name].parameters.items()
-                if key in ("app", "environment", "unattended")
+                if key in ("app", "environment")
                 and (not isinstance(parameters, Mapping) or parameters.get(key) != value)
             }
             if wrong:

@@ -4,15 +4,13 @@ from typing import Annotated
 
 import typer
 
-from tandem.cli.arguments import chosen, loadable, option
+from tandem.cli.arguments import chosen, option
 
 
-def up(
-    foreground: Annotated[bool, option(help="Stay, for systemd; all ends with it.")] = False,
-) -> None:
-    """Start Prefect's server and a worker here, and keep them running.
+def up() -> None:
+    """Start Prefect's server and a worker here.
 
-    Applies prefect.yaml; finds and keeps what runs already; starts again what dies.
+    Applies prefect.yaml; finds and keeps what runs already.
 
     Example: tandem up
     """
@@ -21,14 +19,9 @@ def up(
     from tandem.settings import find_root
 
     root = find_root()
-    bring_up = machine.unwatched if foreground else machine.up
-    everything = loadable() if foreground else chosen("")  # nobody is there to correct it: the other apps go on
-    server = bring_up(root, everything, typer.echo)
+    server = machine.up(root, everything := chosen(""), typer.echo)
     resume_all(everything, typer.echo)
-    end = "Ctrl-C" if foreground else "tandem down"
-    typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'log'} · end: {end}")
-    if foreground:
-        machine.supervise(root, server)
+    typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'logs'} · end: tandem down")
 
 
 def down(
