@@ -19,7 +19,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(socket.gethostbyname(self.path[1:]).encode())
-http.server.HTTPServer(("", 8000), Answer).serve_forever()
+http.server.ThreadingHTTPServer(("", 8000), Answer).serve_forever()
 """
 
 
@@ -48,7 +48,7 @@ def address(cluster: Cluster, namespace: str, cluster_registry: str, base_image:
 
 def answer(address: str, path: str) -> str:
     try:
-        return httpx.get(f"http://{address}/{path}", timeout=5).text
+        return httpx.get(f"http://{address}/{path}", timeout=15).text  # a resolver waits 5 s for an answer that is lost
     except httpx.TransportError:
         return ""
 
@@ -57,14 +57,14 @@ def test_a_pod_from_the_registry_resolves_a_service_and_answers_at_the_load_bala
     cluster: Cluster, namespace: str, address: str
 ) -> None:
     told = ("-n", namespace, "get", "service", "app", "-o", "jsonpath={.spec.clusterIP}")
-    until(lambda: answer(address, f"app.{namespace}.svc.cluster.local") == cluster.kubectl(*told), 20)
+    until(lambda: answer(address, f"app.{namespace}.svc.cluster.local") == cluster.kubectl(*told))
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])  # by SIGTERM it lingers, and answers nothing
 def test_an_api_server_that_was_ended_is_back_and_the_app_answered_meanwhile(
     cluster: Cluster, address: str, by: signal.Signals
 ) -> None:
-    until(lambda: answer(address, "localhost") == "127.0.0.1", 20)
+    until(lambda: answer(address, "localhost") == "127.0.0.1")
     with cluster.without("kube-apiserver", by):
         assert answer(address, "localhost") == "127.0.0.1"
     assert "node-1" in cluster.kubectl("get", "nodes")
