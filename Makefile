@@ -44,6 +44,7 @@ cluster-down:  ## end it, and remove what it left
 lock: .venv/bin/uv  ## the newest versions that fit, into every locked file
 	$(LOCK) --upgrade pyproject.toml -o requirements/tandem.txt
 	$(LOCK) --upgrade pyproject.toml --extra dev -o requirements/dev.txt
+	$(LOCK) --upgrade pyproject.toml --extra server -o requirements/server.txt
 	for file in app/*requirements.in; do $(LOCK) --upgrade $$file -o $${file%.in}.txt; done
 
 .venv/bin/uv: .venv/dev.installed

@@ -10,7 +10,8 @@ import numpy
 from azure.storage.blob import ContainerClient
 from servers import ACCOUNT, KEY, Server
 
-from tandem.models import open_store
+from tandem.images.carry import named
+from tandem.models import hashed, open_store
 from tandem.records import Blob, Facts
 from tandem.settings import ModelSettings
 
@@ -73,5 +74,8 @@ def publish(azurite: Server, container: str, files: Sequence[Blob]) -> str:
     ContainerClient(endpoint, container, {"account_name": ACCOUNT, "account_key": KEY}).create_container()
     url = f"azure-blob:{endpoint}/{container}"
     wish = ModelSettings.model_validate({"store": url, "name": "bench"})
-    open_store(wish, Path()).publish("bench", files, Facts())
+    hashes = [hashed(file) for file in files]
+    open_store(wish, Path()).publish(
+        "bench", hashes, Facts(layers=named(hashes, wish.path))
+    )  # as `tandem publish` does
     return url

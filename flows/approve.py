@@ -44,4 +44,4 @@ def approve(
     approval = Approval(chosen.candidate.digest, by or "unknown", verified=False, at=stages.now(), note=note)
     advance(target, state, lambda s: transitions.approved(s, approval))
     get_run_logger().info("%s approved for %s by %s (unverified)", chosen.candidate.tag, environment, approval.by)
-    return release(app, environment, chosen.candidate.digest)
+    return release(app, environment, chosen.candidate.digest, unattended=True)  # in a freeze it waits, approved

@@ -16,7 +16,7 @@ from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
 from tandem.targets.trial import Trial
 
-from . import backends, cards, ingredients, proof
+from . import backends, cards, ingredients, proof, telling
 from .backends import AppName
 from .ingredients import Ingredients
 from .stages import stage
@@ -157,7 +157,7 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
     if inside := settings.toml.test.where == "image":
         find_engine(settings)
     known = remember_layers(registry, chosen)
-    with ExitStack() as run:
+    with telling.outcome(settings, chosen), ExitStack() as run:
         source = check_out(settings, chosen, run)
         model_layers = fetch_model.submit(settings, registry, chosen, known)  # gigabytes travel while the tests run
         report = None if inside else run_tests(settings, source, chosen)
@@ -165,6 +165,6 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
         layers = model_layers.result()
         image = push_image(settings, chosen, app_image, layers)
         report = report or run_tests_inside(settings, source, image)
-    trial = test_image(settings, image)
-    cards.candidate(settings, chosen, image, layers, report, trial)
-    return mark_candidate(settings, chosen, image, layers, report, trial)
+        trial = test_image(settings, image)
+        cards.candidate(settings, chosen, image, layers, report, trial)
+        return mark_candidate(settings, chosen, image, layers, report, trial)

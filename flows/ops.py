@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from tandem.errors import Refused, TandemError
 from tandem.records import Block, Candidate, State
 from tandem.settings import Settings, apps, find_root
-from tandem.targets import transitions
+from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 from tandem.targets.blame import describe
 from tandem.targets.choose import blocking
@@ -25,15 +25,17 @@ class EnvironmentStatus:
     address: str | None
     digests: tuple[str, ...]
     trouble: str = ""
+    frozen: str = ""  # until when nothing is released there by itself, and by which freeze
 
 
 @dataclass(frozen=True)
 class AppStatus:
-    """One app, and its environments in app.toml's order."""
+    """One app, and its environments in app.toml's order; `reconcile` is what the last one met, a sentence each."""
 
     app: str
     environments: tuple[EnvironmentStatus, ...]
     trouble: str = ""
+    reconcile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,22 @@ def status(app: str | None = None) -> list[AppStatus]:
     return found
 
 
+def address(settings: Settings, environment: str) -> str | None:
+    """Where users reach the app in this environment; None where nobody can say just now."""
+    with suppress(TandemError, OSError):
+        return backends.target(settings, environment).running().address
+    return None
+
+
 def _environment(settings: Settings, environment: str) -> EnvironmentStatus:
+    holding = permission.freeze(settings.environment(environment), datetime.now(UTC))
+    frozen = str(holding) if holding else ""
     try:
         target = backends.target(settings, environment)
         running = target.running()
-        return EnvironmentStatus(environment, target.state().value, running.address, running.digests)
+        return EnvironmentStatus(environment, target.state().value, running.address, running.digests, frozen=frozen)
     except (TandemError, OSError) as trouble:
-        return EnvironmentStatus(environment, None, None, (), str(trouble))
+        return EnvironmentStatus(environment, None, None, (), str(trouble), frozen)
 
 
 def candidates(app: str) -> list[CandidateCard]:

@@ -1,10 +1,12 @@
 """publish: a folder of files becomes the newest version of the app's model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from tandem.models import checked_files, facts_of, files_of, meets
+from tandem.images.carry import named
+from tandem.models import checked_files, facts_of, files_of, hashed, meets
 from tandem.records import Model
 from tandem.settings import Settings
 
@@ -16,8 +18,10 @@ from .stages import stage
 @stage("publish model", network=True)
 def publish_model(settings: Settings, directory: Path, by: str) -> Model:
     """Check the files' formats and store them; changes nothing where this version is there already."""
-    wish, files = settings.toml.model, files_of(directory)
-    return backends.store(settings).publish(wish.name, checked_files(files, wish.formats), facts_of(files), by)
+    wish = settings.toml.model
+    files = [hashed(file) for file in checked_files(files_of(directory), wish.formats)]
+    facts = replace(facts_of(files), layers=named(files, wish.path))  # so that no integrate hashes them again
+    return backends.store(settings).publish(wish.name, files, facts, by)
 
 
 @flow(flow_run_name="{app}: {directory}", description="Publish a folder of files as the app's newest model.")

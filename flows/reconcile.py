@@ -1,31 +1,30 @@
 """reconcile: level-triggered, every minute: start what is missing, end what was left half done."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from prefect import flow, get_run_logger
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from tandem.errors import (
-    BuildFailed,
-    Busy,
-    ImageFailed,
-    ModelRefused,
-    SuiteFailed,
-    TandemError,
-)
-from tandem.records import Pair, State
+from tandem.errors import Busy, TandemError
+from tandem.records import State
 from tandem.settings import Settings, apps, find_root
-from tandem.targets import choose
 from tandem.triggers import runs
+from tandem.triggers.runs import Run
 
-from . import backends, ingredients, stages
+from . import backends, rounds, stages
+from .follow import follow
 from .lock import environment_lock
+from .missing import cancel_superseded, missing_pairs, start_integrate
 from .stages import stage
+from .stock import Fetched, stock
+from .zombies import living
 
-ATTEMPTS, PATIENT = 50, 3  # at a pair whose integrate is killed or unlucky each time; from when its halves are tried
-GUILTY = (SuiteFailed, ImageFailed, BuildFailed, ModelRefused)
+AT_ONCE = 8  # apps: they wait for git hosts, stores and registries, and one that hangs must not keep the others waiting
 
 
-@stage("end half releases", network=True)
 def end_half_releases(settings: Settings) -> tuple[dict[str, State], list[str]]:
     """Each environment's state, after what a killed run left under way was ended; and what could not be ended."""
     states, troubles = {}, []
@@ -43,80 +42,53 @@ def end_half_releases(settings: Settings) -> tuple[dict[str, State], list[str]]:
     return states, troubles
 
 
-@stage("look for a living integrate", network=True)
-def is_integrating(settings: Settings) -> bool:
-    """Whether a run, whoever started it, is making a candidate of this app now: then there is nothing to start yet."""
-    living = [run.name for run in runs.under_way("integrate", {"app": settings.app})]
-    if living:
-        get_run_logger().info("%s: integrate is under way: %s", settings.app, ", ".join(living))
-    return bool(living)
-
-
-@stage("find what is missing", network=True)
-def missing_pairs(settings: Settings, states: dict[str, State]) -> list[list[Pair]]:
-    """For each wanted pair without a candidate: it, and what to put together where it does not come through."""
+@stage("reconcile {name}")
+def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[Run], fetched: Fetched) -> list[str]:
+    """Bring one app a step nearer to what it should be; what stood in the way, one sentence each."""
+    settings = Settings.load(name, root)
+    states, troubles = end_half_releases(settings)
+    rounds.catch_up(settings, states)
     if not states:
-        return []
-    commits, models = ingredients.commits(settings), ingredients.models(settings, states.values())
-    recipe, tags = ingredients.recipe(settings), set(backends.registry(settings).tags())
-    ladders: dict[Pair, list[Pair]] = {}
-    for state in states.values():
-        pair = choose.wanted(commits, models, recipe, state)
-        if pair and pair.tag not in tags:
-            halves = [half for half in choose.halves(pair, commits, models, state) if half.tag not in tags]
-            ladders.setdefault(pair, [pair]).extend(halves)
-    return [list(dict.fromkeys(ladder)) for ladder in ladders.values()]
+        return troubles
+    there = stock(settings, states.values(), fetched)
+    for environment in states:
+        try:
+            follow(settings, environment, states, there, alive)
+        except Exception as trouble:  # one environment's trouble never stops another's
+            troubles.append(f"{name} in {environment}: {trouble}")
+    ladders = missing_pairs(there, states)
+    integrating = [run.name for run in alive if run.flow == "integrate" and run.parameters.get("app") == name]
+    if integrating:
+        get_run_logger().info("%s: integrate is under way: %s", name, ", ".join(integrating))
+        pairs = [pair for ladder in ladders for pair in ladder]
+    else:
+        pairs = [pair for ladder in ladders for pair in start_integrate(settings, ladder)]
+    cancel_superseded(settings, pairs, [run for run in waiting if run.parameters.get("app") == name])
+    return troubles
 
 
-@stage("start integrate", network=True)
-def start_integrate(settings: Settings, ladder: list[Pair]) -> None:
-    """Start the integrate of a wanted pair; where it does not come through, of its halves.
-
-    A pair that its own tests stopped is for a person to ask for again; what was killed, or failed by something
-    around it, is tried again, ever more slowly.
-    """
-    log, (wanted, *halves) = get_run_logger(), ladder
-    said, stuck = _integrate(settings, wanted)
-    log.info("%s has no candidate: %s", wanted.tag, said)
-    for half in halves if stuck else ():
-        log.info("instead %s: %s", half.tag, _integrate(settings, half)[0])
-
-
-def _integrate(settings: Settings, pair: Pair) -> tuple[str, bool]:
-    """What is done about the pair, and whether it is stuck: the same run however often this is asked."""
-    parameters = {"app": settings.app, "commit": pair.commit, "model": pair.model}
-    for attempt in range(1, ATTEMPTS + 1):
-        key = f"integrate/{settings.app}:{pair.commit}:{pair.model}:{pair.recipe}:{attempt}"
-        run = runs.read(runs.start(f"integrate/{settings.app}", parameters, key))
-        if run is None or not run.over:
-            return f"integrate is run {run.id if run else 'unknown'}", attempt > PATIENT
-        if run.state == "FAILED" and any(f" {fault.__name__}: " in run.message for fault in GUILTY):
-            return f"it did not come through ({run.message}); 'tandem integrate' tries it again", True
-        again = (run.ended or stages.now()) + timedelta(seconds=min(15 * 2**attempt, 3600))
-        if stages.now() < again:  # one that is completed, too: its tag may be younger than the list of tags
-            return f"run {run.id} ended {run.state}, the next begins after {again:%H:%M:%S}", attempt >= PATIENT
-    return f"it ended badly {ATTEMPTS} times; 'tandem integrate' tries it again", True
-
-
-@flow(flow_run_name="reconcile {app}", description="Start what is missing, end what was left half done.")
+@flow(
+    flow_run_name="reconcile {app}",
+    description="Start what is missing, end what was left half done.",
+    task_runner=cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=AT_ONCE)),
+)
 def reconcile(app: str = "") -> None:
     """Bring every app one step nearer to what it should be; one app's trouble never stops another's.
 
     Args:
         app: One app folder's name, or nothing for all of them.
     """
-    root = find_root()
-    troubles = []
-    for name in [app] if app else apps(root):
-        try:
-            settings = Settings.load(name, root)
-            states, half = end_half_releases(settings)
-            troubles += half
-            if not is_integrating(settings):
-                for ladder in missing_pairs(settings, states):
-                    start_integrate(settings, ladder)
-        except Exception as trouble:  # one app's trouble never stops another's
-            get_run_logger().error("%s: %s", name, trouble, exc_info=not isinstance(trouble, TandemError))
-            troubles.append(f"{name}: {trouble}")
-    if troubles:
-        raise TandemError("; ".join(troubles))
+    root, fetched = find_root(), Fetched()
+    alive, waiting = living(stages.now()), runs.in_states("integrate", ["SCHEDULED"])
+    nearer = {name: bring_nearer.submit(root, name, alive, waiting, fetched) for name in ([app] if app else apps(root))}
+    troubles = {name: _troubles(name, future.result(raise_on_failure=False)) for name, future in nearer.items()}
+    rounds.troubles(root, troubles)
+    if any(troubles.values()):
+        raise TandemError("\n".join(sentence for said in troubles.values() for sentence in said))
+
+
+def _troubles(name: str, came: list[str] | BaseException) -> list[str]:
+    """What stood in one app's way, each with its name before it."""
+    if not isinstance(came, BaseException):
+        return came
+    return [f"{name}: {'; '.join(str(came).splitlines())}"]

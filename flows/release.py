@@ -9,11 +9,11 @@ from tandem.errors import Refused, ReleaseFailed, StateChanged
 from tandem.records import Candidate, Release, State, Versioned
 from tandem.seams import Target
 from tandem.settings import Settings
-from tandem.targets import transitions
+from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 from tandem.targets.choose import Choice
 
-from . import approvals, backends, cards, ingredients, stages
+from . import approvals, backends, cards, ingredients, late, rounds, stages, telling
 from .backends import AppName, EnvironmentName
 from .lock import environment_lock
 from .stages import stage
@@ -46,10 +46,17 @@ def preview(settings: Settings, target: Target, candidate: Candidate) -> None:
 
 
 @flow(
-    flow_run_name="{app} to {environment}: {candidate}", description="Bring the newest good candidate into production."
+    flow_run_name="{app} to {environment}: {candidate}",
+    description="Bring the newest good candidate into production.",
+    on_failure=[telling.release_failed],
 )
 def release(
-    app: AppName, environment: EnvironmentName, candidate: str = "newest", dry_run: bool = False
+    app: AppName,
+    environment: EnvironmentName,
+    candidate: str = "newest",
+    dry_run: bool = False,
+    despite_freeze: str = "",
+    unattended: bool = False,
 ) -> Release | None:
     """Choose, lock, roll out, verify, record; on failure roll back, verify, blame.
 
@@ -58,25 +65,52 @@ def release(
         environment: Where to: one of app.toml's environments.
         candidate: A candidate's tag or digest, or "newest": what the rules say should run now.
         dry_run: Say what would be done, and do nothing.
+        despite_freeze: Why it cannot wait for the end of a freeze.
+        unattended: Nobody asks for this run by hand: a schedule does, or Tandem itself. In a freeze it does nothing.
     """
     settings = Settings.load(app)
     target = backends.target(settings, environment)
+    if unattended and (other := late.overtaken(stages.now())):
+        return nothing_to_release(other)
+    if unattended:
+        rounds.began_late(settings, environment)
     with environment_lock(settings, environment):
         state = target.state() if dry_run else stages.end_half_release(settings, environment, target)
         choice = choose(settings, environment, state.value, candidate)
         if choice.candidate is None:
             return nothing_to_release(choice.why)
         cards.name_run(f"{app} to {environment}: {choice.candidate.tag}")
+        frozen = held_by_freeze(settings, environment, choice.candidate, despite_freeze, unattended or dry_run)
+        if frozen and not dry_run:
+            return nothing_to_release(frozen)
         notes = write_notes(settings, environment, state.value, choice.candidate)
         if dry_run:
             preview(settings, target, choice.candidate)
-            return nothing_to_release(f"dry run: would release {choice.candidate.tag}: {choice.why}")
+            why = frozen or f"would release {choice.candidate.tag}: {choice.why}"
+            return nothing_to_release(f"dry run: {why}")
         if approvals.missing(settings, environment, state.value, choice.candidate):
             newest = choose(settings, environment, state.value, "newest").candidate
             if newest != choice.candidate:
                 raise Refused(f"{choice.candidate.tag} needs an approval and is superseded by {newest and newest.tag}")
-            return nothing_to_release(approvals.ask(settings, environment, choice.candidate, notes))
+            return nothing_to_release(approvals.ask(settings, environment, target, state, choice.candidate, notes))
         return bring_in(settings, environment, target, state, choice.candidate)
+
+
+def held_by_freeze(settings: Settings, environment: str, candidate: Candidate, despite: str, patient: bool) -> str:
+    """Why the candidate waits for the end of a freeze; "" where there is none, or somebody said why it cannot.
+
+    Raises Refused where nobody did and the run is not `patient`: a person is there to be told.
+    """
+    holding = permission.freeze(settings.environment(environment), stages.now())
+    if holding is None:
+        return ""
+    if despite:
+        get_run_logger().warning("%s is %s; released all the same: %s", environment, holding, despite)
+        return ""
+    waits = f"{candidate.tag} waits: {environment} is {holding}"
+    if patient:
+        return waits
+    raise Refused(f"{waits}; --despite-freeze TEXT releases it all the same, and a rollback is never frozen")
 
 
 def bring_in(
@@ -97,7 +131,9 @@ def bring_in(
         raise failure from error
     state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
     stages.finish(target, image)
-    get_run_logger().info("%s runs %s at %s", environment, candidate.tag, target.running().address)
+    address = target.running().address
+    get_run_logger().info("%s runs %s at %s", environment, candidate.tag, address)
+    telling.released(settings, environment, state.value, address)
     return state.value.history[0]
 
 

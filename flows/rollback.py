@@ -10,7 +10,7 @@ from tandem.targets.advance import advance
 from tandem.targets.blame import describe
 from tandem.targets.choose import blocking
 
-from . import backends, cards, ingredients, stages
+from . import backends, cards, ingredients, stages, telling
 from .backends import AppName, EnvironmentName
 from .lock import environment_lock
 
@@ -71,5 +71,6 @@ def rollback(
             raise failure from error
         state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
         stages.finish(target, image)
+        telling.released(settings, environment, state.value)
     get_run_logger().info("%s is back on %s", environment, candidate.tag)
     return state.value.history[0]

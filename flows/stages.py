@@ -19,7 +19,7 @@ from tandem.targets.advance import advance
 from tandem.targets.soak import soak
 from tandem.targets.verify import failures, verify_address
 
-from . import backends, cards
+from . import backends, cards, telling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -124,6 +124,7 @@ def roll_back(
         state = advance(target, state, lambda s: transitions.at(s, "roll back", reason, "environment"))
     state = advance(target, state, lambda s: transitions.rolled_back(s, now()))
     cards.rolled_back(settings, environment, state.value, failure.log)
+    telling.rolled_back(settings, environment, state.value)
     return state
 
 
@@ -147,7 +148,9 @@ def end_half_release(settings: Settings, environment: str, target: Target) -> Ve
         reason = f"the run of release {under_way.release.id} was killed at '{under_way.step}': {failure.reason}"
         return roll_back(settings, environment, target, state, ReleaseFailed(reason, "environment", failure.log))
     log.info("release %s had come in and verifies: recorded as released", under_way.release.id)
-    return advance(target, state, lambda s: transitions.verified(s, now()))
+    state = advance(target, state, lambda s: transitions.verified(s, now()))
+    telling.released(settings, environment, state.value)
+    return state
 
 
 def begin(

@@ -1,5 +1,9 @@
-"""Where an image is tried: in Docker where an engine answers that can pull it, else as a process of this machine."""
+"""Where an image is tried: in Docker where an engine answers that can pull it, else as a process of this machine.
 
+In a cluster (TANDEM_TRIALS names a namespace of it, as deployments/server does) as a pod.
+"""
+
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +25,8 @@ def try_somewhere(settings: Settings, image: Image) -> Trial:
 
     Raises ImageFailed, RegistryError, Unreachable, SettingsError, or ReleaseFailed where it can be tried nowhere.
     """
+    if namespace := trials(settings):
+        return _as_pod(settings, image, namespace)
     engine, why = place(settings)
     get_run_logger().info("tried in %s: %s", f"docker {engine.version}" if engine else "a process of this machine", why)
     folder, wish = backends.scratch(settings, "trials"), settings.toml
@@ -38,6 +44,24 @@ def try_somewhere(settings: Settings, image: Image) -> Trial:
         asked = Wish(wish.verify, wish.image.port, wish.image.dockerfile, memory(image))
         trial = try_in_docker(engine, remote(settings, image.digest), asked, folder)
     return replace(trial, why=why)
+
+
+def trials(settings: Settings) -> str:
+    """The namespace of this cluster in which images are tried as pods; "" where it is somewhere else."""
+    elsewhere = settings.toml.image.bare or settings.toml.image.engine is not None
+    return "" if elsewhere else os.environ.get("TANDEM_TRIALS", "")
+
+
+def _as_pod(settings: Settings, image: Image, namespace: str) -> Trial:
+    from tandem.targets.kubernetes.connect import connect
+    from tandem.targets.kubernetes.trial import Wish, try_as_pod
+
+    from .container import memory
+
+    why = f"TANDEM_TRIALS names namespace {namespace}"
+    get_run_logger().info("tried as a pod: %s", why)
+    wish = Wish(settings.toml.verify, settings.toml.image.port, memory(image))
+    return replace(try_as_pod(connect(f"kubernetes://in-cluster/{namespace}"), image, wish), why=why)
 
 
 def place(settings: Settings) -> "tuple[Engine | None, str]":

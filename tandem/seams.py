@@ -1,6 +1,6 @@
 """The four seams. A backend is one file that fits one of these, and one line in its package's table.
 
-Seams do not know each other; they exchange the records of tandem/records.py.
+Seams do not know each other; they exchange the records of tandem/records/.
 """
 
 from collections.abc import Iterator, Sequence

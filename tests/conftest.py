@@ -65,6 +65,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 PARTS = (  # the longest first
     "tests/end_to_end/",
     "tests/contracts/kubernetes/",
+    "tests/service/",
     "tests/flows/",
     "tests/contracts/docker/",
     "tests/cli/",

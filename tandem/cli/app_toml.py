@@ -12,6 +12,9 @@ repository = "."               # "." is this repository; else a git URL: https:/
 branch = {branch}                # the app's line of history: first parents of this branch, newest first
 # paths = []                   # only commits that touch these are new to this app; [] means every commit
 # credentials = {{ env = "GIT_TOKEN" }}   # or {{ block = "secret/git-token" }}: a token for a private https repository
+# status = {{ env = "GITHUB_TOKEN" }}     # a token that may write statuses: each commit shows how it went; docs/commit-statuses.md
+# forge = "github"             # github, gitlab, azure-devops, bitbucket, gitea; known by itself for their own hosts
+# api = "https://git.example.org/api/v3"   # the forge's API, where it is not where the forge has it by default
 
 [test]                         # the app's own tests, run before anything is built
 command = {test_command}   # one command line, or a list of words; not run by a shell
@@ -61,11 +64,22 @@ ready = {ready}   # answers 200 when the app can serve
 # contains = "text"            # a text that the answer's body must hold
 # within = "10s"
 
+# [messages]                   # who hears of what: docs/messages.md
+# to = [{{ env = "TEAM_CHAT" }}, {{ block = "slack-webhook/team" }}]   # each an Apprise URL (slack://…, mailtos://…), or a Prefect block
+# author = {{ env = "SMTP" }}    # an Apprise URL mailtos://…: who wrote the commit hears that its integrate failed
+# on = ["integrate failed", "released", "rolled back", "release failed", "approval wanted", "nightly late", "trouble"]
+
+# [hooks]                      # who may say that something changed, and the receiver's variable with the secret: docs/webhooks.md
+# github = {{ env = "GITHUB_HOOK_SECRET" }}   # github, gitlab, azure-devops, bitbucket, gitea, event-grid, generic
+
 [environments.local]
 target = "process:"            # process:; docker: (this machine's engine, any image); kubernetes://CONTEXT/NAMESPACE; aks://SUBSCRIPTION/GROUP/CLUSTER/NAMESPACE
 address = "127.0.0.1:8080"     # process: and docker: where the app answers; taken by another program: the next free port, and it says so
 # after = "staging"            # only what was verified in that environment may come here
+# follow = true                # released to as soon as a newer candidate may come here, and not only by the nightly schedule
 # approval = true              # a person must approve each candidate first
+# freeze = ["2026-12-24..2027-01-02", "Fri 15:00..Mon 06:00"]   # when nothing is released by itself: both days within; every week
+# timezone = "UTC"             # of freeze: an IANA name such as "Europe/Berlin"
 # [[environments.local.verify.request]]   # requests beyond those above, for this environment only
 # path = "/version"
 # [environments.local.verify]

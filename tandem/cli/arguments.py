@@ -8,6 +8,8 @@ import typer
 from tandem.errors import TandemError, UsageError
 
 if TYPE_CHECKING:  # pydantic costs a third of a second, which --help need not pay
+    from pathlib import Path
+
     from tandem.settings import Settings
 
 
@@ -69,6 +71,29 @@ def chosen(app: str) -> "list[Settings]":
     if not names:
         raise UsageError(f"no app in {root / 'deployments'}: 'tandem init' writes an app folder")
     return [Settings.load(name, root) for name in names]
+
+
+def loadable() -> "list[Settings]":
+    """Every app's settings, without those that are wrong just now: for what must go on whatever a person writes."""
+    from tandem.settings import Settings, apps, find_root
+
+    root, found = find_root(), []
+    for name in apps(root):
+        try:
+            found.append(Settings.load(name, root))
+        except TandemError as trouble:
+            typer.echo(f"{name}: left out: {trouble}")
+    return found
+
+
+def place(app: str) -> "Path":
+    """The root: of the named app, whose settings must be right, or of every app, be some app.toml wrong or not."""
+    from tandem.settings import apps, find_root
+
+    root = find_root()
+    if app or not apps(root):
+        chosen(app)
+    return root
 
 
 def person() -> str:

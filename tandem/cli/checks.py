@@ -89,6 +89,7 @@ def _app(settings: Settings) -> Iterator[Check]:
             reached = yield from clusters.cluster(backends, settings, name)
         if reached:
             yield attempt(app, name, partial(_target, backends, settings, name))
+    yield from import_module("tandem.cli.telling_checks").telling(settings)
 
 
 def attempt(app: str, what: str, look: Callable[[], str]) -> Check:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tandem.errors import TandemError
 
@@ -29,7 +30,12 @@ class Child:
 
 def log(root: Path, name: str) -> Path:
     """Where a child's output goes."""
-    return root / ".tandem" / "logs" / f"{name}.log"
+    return root / ".tandem" / "log" / f"{name}.log"
+
+
+def folder(root: Path) -> Path:
+    """Where the children's files are; a program that is told it may put a locked file of its own there."""
+    return root / ".tandem" / "run"
 
 
 def start(root: Path, name: str, argv: Sequence[str], env: Mapping[str, str], about: str = "") -> Child:
@@ -38,8 +44,7 @@ def start(root: Path, name: str, argv: Sequence[str], env: Mapping[str, str], ab
     for folder in (file.parent, output.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with file.open("a+") as lock, output.open("ab") as sink:
-        if not _lock_within(lock.fileno(), seconds=1.0):  # somebody may be looking just now
-            raise TandemError(f"{name} runs already (see {file})")
+        _take(lock, name)
         child = Child(
             name,
             subprocess.Popen(
@@ -59,6 +64,51 @@ def start(root: Path, name: str, argv: Sequence[str], env: Mapping[str, str], ab
     return child
 
 
+def hold(root: Path, name: str, about: str = "") -> int:
+    """Be the child of that name, in this process and what it becomes by exec; the descriptor of its lock.
+
+    Raises TandemError if one lives already.
+    """
+    file = _file(root, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a+") as lock:
+        _take(lock, name)
+        lock.truncate(0)
+        lock.write(json.dumps(asdict(Child(name, os.getpid(), about))))
+        lock.flush()
+        held = os.dup(lock.fileno())
+    os.set_inheritable(held, True)
+    return held
+
+
+def _take(lock: TextIO, name: str) -> None:
+    if not _lock_within(lock.fileno(), seconds=1.0):  # somebody may be looking just now
+        raise TandemError(f"{name} runs already (see {lock.name})")
+
+
+def named(root: Path, beginning: str) -> list[str]:
+    """The names of the children, living or dead, that begin so."""
+    return sorted(file.stem for file in folder(root).glob(f"{beginning}*.json"))
+
+
+def known(root: Path, name: str) -> bool:
+    """Whether it should be there: it was started, and not ended by us since."""
+    return _file(root, name).exists()
+
+
+def forget(root: Path, name: str) -> None:
+    """Miss it no more, if it is dead."""
+    if find(root, name) is None:
+        _file(root, name).unlink(missing_ok=True)
+
+
+def pulse(root: Path, name: str) -> float | None:
+    """When the child last touched its file, in seconds since 1970; None where it has none."""
+    with suppress(FileNotFoundError):
+        return _file(root, name).stat().st_mtime
+    return None
+
+
 def find(root: Path, name: str) -> Child | None:
     """The child, if it lives."""
     try:
@@ -72,17 +122,22 @@ def find(root: Path, name: str) -> Child | None:
 
 def stop(root: Path, name: str, patience: float = 6.0) -> bool:
     """End the child and its process group, by SIGTERM and after `patience` seconds by SIGKILL; whether it lived."""
+    lived = end(root, name, patience)
+    _file(root, name).unlink(missing_ok=True)
+    return lived
+
+
+def end(root: Path, name: str, patience: float = 6.0) -> bool:
+    """The same, and its file stays: it is missed, and whoever looks after it starts it again."""
     child = find(root, name)
     if child is None:
         return False
     for number, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5.0)):
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, number)
+        _signal(child.pid, number)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if find(root, name) is None:
                 _bury(child.pid)
-                _file(root, name).unlink(missing_ok=True)
                 return True
             time.sleep(0.05)
     raise TandemError(f"{name} (process {child.pid}) does not end, not even by SIGKILL: see 'ps -p {child.pid}'")
@@ -125,8 +180,17 @@ def last_words(root: Path, name: str, lines: int = 15) -> str:
     return ""
 
 
+def _signal(pid: int, number: int) -> None:
+    """To its process group, where it leads one: a command in the foreground may be a part of its caller's."""
+    with suppress(ProcessLookupError):
+        if os.getpgid(pid) == pid:
+            os.killpg(pid, number)
+        else:
+            os.kill(pid, number)
+
+
 def _file(root: Path, name: str) -> Path:
-    return root / ".tandem" / "run" / f"{name}.json"
+    return folder(root) / f"{name}.json"
 
 
 def _lock(descriptor: int, kind: int = fcntl.LOCK_EX) -> bool:

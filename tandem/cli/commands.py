@@ -2,7 +2,8 @@
 
 import typer
 
-from tandem.cli import begin, line, looking, machine, marks
+from tandem.cli import begin, line, looking, machine, marks, receive, say
+from tandem.cli.service import service
 
 tandem = typer.Typer(
     name="tandem",
@@ -19,6 +20,7 @@ for command in (
     begin.check,
     machine.up,
     machine.down,
+    receive.receive,
     line.publish,
     line.integrate,
     line.release,
@@ -27,9 +29,11 @@ for command in (
     marks.block,
     marks.unblock,
     marks.adopt,
+    say.say,
     looking.status,
     looking.candidates,
     line.prune,
     line.reconcile,
 ):
     tandem.command()(command)
+tandem.add_typer(service)

@@ -25,7 +25,7 @@ class Deployment:
     flow: str
     name: str
     description: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, object]
     tags: Sequence[str] = ()
     cron: str = ""
     slug: str = ""
@@ -51,7 +51,10 @@ def wanted(everything: Sequence[Settings]) -> list[Deployment]:
         slug="every-minute",
         collision="CANCEL_NEW",
     )
-    return [*each, minutely]
+    hinted = Deployment(  # no limit: what waits for a slot of one sleeps for 30 s in Prefect
+        "reconcile", "hinted", "Look at one app at once: a webhook said that it changed.", {"app": ""}, tags=["tandem"]
+    )
+    return [*each, minutely, hinted]
 
 
 def _of(settings: Settings) -> list[Deployment]:
@@ -83,7 +86,7 @@ def _of_environment(app: str, name: str) -> list[Deployment]:
         "release",
         f"{app}-{name}-nightly",
         f"Every night: the newest good candidate of {app} into {name}.",
-        preset,
+        preset | {"unattended": True},
         tags,
         cron="0 2 * * *",
         slug="nightly",
@@ -160,7 +163,7 @@ def differences(file: Path, everything: Sequence[Settings]) -> list[str]:
             wrong = {
                 key: value
                 for key, value in due[name].parameters.items()
-                if key in ("app", "environment")
+                if key in ("app", "environment", "unattended")
                 and (not isinstance(parameters, Mapping) or parameters.get(key) != value)
             }
             if wrong:

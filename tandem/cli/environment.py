@@ -49,11 +49,29 @@ def server(root: Path, environ: MutableMapping[str, str] | None = None) -> Serve
     environ = os.environ if environ is None else environ
     if named := environ.get("PREFECT_API_URL"):
         return Server(named, ours=False)
+    url = known(root, "url")
+    return Server(url, ours=True) if url and children.find(root, "server") else None
+
+
+def known(root: Path, key: str) -> str | None:
+    """What `tandem up` noted of where things are: the `url` of the server's API, the address of the `receiver`."""
     try:
-        url = json.loads((root / ".tandem" / "up.json").read_text())["url"]
-    except (FileNotFoundError, ValueError, KeyError):
+        value = json.loads((root / ".tandem" / "up.json").read_text())[key]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return Server(str(url), ours=True) if children.find(root, "server") else None
+    return str(value)
+
+
+def note(root: Path, key: str, value: str) -> None:
+    """Note it, whole or not at all."""
+    file = root / ".tandem" / "up.json"
+    try:
+        before = dict(json.loads(file.read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        before = {}
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(before | {key: value}))
+    new.replace(file)
 
 
 def prepare(root: Path, environ: MutableMapping[str, str] | None = None) -> Server | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tandem.cli import recorded
-from tandem.cli.arguments import AnyApp, App, Environment, chosen, known, option, person
+from tandem.cli.arguments import AnyApp, App, Environment, known, option, person, place
 from tandem.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def release(
     environment: Environment,
     candidate: Annotated[str, typer.Option(metavar="TAG", help="A candidate's tag.")] = "newest",
     dry_run: Annotated[bool, option(help="Say what would be released, and change nothing.")] = False,
+    despite_freeze: Annotated[str, option(metavar="TEXT", help="Why it cannot wait for the end of a freeze.")] = "",
 ) -> None:
     """Bring a candidate into an environment.
 
@@ -55,7 +56,8 @@ def release(
     Example: tandem release digits local
     """
     settings = known(app, environment)
-    done = _flow("release", settings, environment=environment, candidate=candidate, dry_run=dry_run)
+    wish = {"candidate": candidate, "dry_run": dry_run, "despite_freeze": despite_freeze}
+    done = _flow("release", settings, environment=environment, **wish)
     if done:
         typer.echo(_runs(settings, environment, done))
     elif not dry_run:
@@ -117,14 +119,12 @@ def reconcile(app: AnyApp = "") -> None:
 
     Example: tandem reconcile
     """
-    root = chosen(app)[0].root
-    recorded.run(root, "tandem.flows.reconcile", app=app)
+    recorded.run(place(app), "tandem.flows.reconcile", app=app)
 
 
 def _runs(settings: "Settings", environment: str, done: Any) -> str:
     """What runs now and where it answers."""
-    found = recorded.operations(settings.root).status(settings.app)[0].environments
-    address = next((each.address for each in found if each.environment == environment), None)
+    address = recorded.operations(settings.root).address(settings, environment)
     return f"{done.candidate.tag} runs in {environment}{f' at {address}' if address else ''}"
 
 

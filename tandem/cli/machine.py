@@ -4,13 +4,15 @@ from typing import Annotated
 
 import typer
 
-from tandem.cli.arguments import chosen, option
+from tandem.cli.arguments import chosen, loadable, option
 
 
-def up() -> None:
-    """Start Prefect's server and a worker here.
+def up(
+    foreground: Annotated[bool, option(help="Stay, for systemd; all ends with it.")] = False,
+) -> None:
+    """Start Prefect's server and a worker here, and keep them running.
 
-    Applies prefect.yaml; finds and keeps what runs already.
+    Applies prefect.yaml; finds and keeps what runs already; starts again what dies.
 
     Example: tandem up
     """
@@ -19,9 +21,14 @@ def up() -> None:
     from tandem.settings import find_root
 
     root = find_root()
-    server = machine.up(root, everything := chosen(""), typer.echo)
+    bring_up = machine.unwatched if foreground else machine.up
+    everything = loadable() if foreground else chosen("")  # nobody is there to correct it: the other apps go on
+    server = bring_up(root, everything, typer.echo)
     resume_all(everything, typer.echo)
-    typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'logs'} · end: tandem down")
+    end = "Ctrl-C" if foreground else "tandem down"
+    typer.echo(f"pages: {server.page}/deployments · logs: {root / '.tandem' / 'log'} · end: {end}")
+    if foreground:
+        machine.supervise(root, server)
 
 
 def down(

@@ -1,4 +1,4 @@
-"""What a Prefect server must hold before the first run: work pool, queues, limits, the watch over silent runs."""
+"""What a Prefect server must hold before the first run: work pool, queues, limits."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +10,6 @@ from tandem.triggers import runs
 from tandem.triggers.api import Api, ApiError
 
 AT_ONCE, BUILDS_AT_ONCE = 4, 2
-WATCH = "Tandem: runs whose process is gone"
 
 
 def ensure(api: Api, everything: Iterable[Settings]) -> None:
@@ -25,8 +24,6 @@ def ensure(api: Api, everything: Iterable[Settings]) -> None:
     for settings in everything:
         for environment in settings.toml.environments:
             ensure_lock(api, settings.app, environment)
-    if not api.post("automations/filter", {"automations": {"name": {"any_": [WATCH]}}}):
-        api.post("automations/", _watch())
 
 
 def ensure_lock(api: Api, app: str, environment: str) -> None:
@@ -46,32 +43,6 @@ def _ensure(api: Api, address: str, collection: str, document: Mapping[str, obje
         except ApiError as conflict:
             if conflict.status != 409:  # somebody else, or our own repeat, created it
                 raise
-
-
-def _watch() -> dict[str, object]:
-    """The automation of Prefect's guide "detect zombie flows": a run silent for 90 s has crashed."""
-    beat, ends = "prefect.flow-run.heartbeat", ("Completed", "Failed", "Cancelled", "Crashed")
-    return {
-        "name": WATCH,
-        "description": "A killed flow sends no heartbeat: it is marked as crashed, and reconcile ends what it began.",
-        "trigger": {
-            "type": "event",
-            "match": {"prefect.resource.id": ["prefect.flow-run.*"]},
-            "after": [beat],
-            "expect": [beat, *(f"prefect.flow-run.{end}" for end in ends)],
-            "for_each": ["prefect.resource.id"],
-            "posture": "Proactive",
-            "threshold": 1,
-            "within": 90,
-        },
-        "actions": [
-            {
-                "type": "change-flow-run-state",
-                "state": "CRASHED",
-                "message": "No heartbeat for 90 s: the run's process is gone.",
-            }
-        ],
-    }
 
 
 def worker_polls(api: Api, name: str, since: datetime) -> bool:

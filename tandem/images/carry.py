@@ -1,23 +1,26 @@
 """Carries a model onto an app image, inside the registry: the builder never sees it, and known weights never travel.
 
 One layer for each large file, small files together. A layer's tar does not depend on those under it, and what it
-is called is remembered, by the files in it, as an annotation in the image manifests of earlier candidates.
+is called is known, by the files in it, before a byte has moved: from an annotation in the image manifests of earlier
+candidates, or from the model manifest, where its publisher said it. Then nothing is hashed here: the registry compares.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from threading import Event
 
 from tandem.documents import canonical
+from tandem.errors import DigestMismatch
 from tandem.image_config import ImageConfig, config_bytes, config_of
 from tandem.images.early import AHEAD, early
 from tandem.images.layers import MEDIA_TYPE, Entry, layer_blob
-from tandem.images.passing import Passing
+from tandem.images.passing import Passing, Unhashed
 from tandem.manifests import CONFIG, as_oci, blob_of
 from tandem.records import Blob, Descriptor, Image, ImageManifest, Model
 from tandem.seams import Registry
@@ -51,6 +54,20 @@ def remember(manifests: Iterable[ImageManifest]) -> Mapping[str, Descriptor]:
         for layer in manifest.layers
         if FILES in layer.annotations
     }
+
+
+def named(files: Sequence[Blob], path: str) -> Mapping[str, str]:
+    """What the layers that hold these hashed files below `path` are called (SHA-256, hex), by the key of their files.
+
+    For the model manifest of who publishes them; reads each file once. Raises ModelDamaged, BuildFailed.
+    """
+    found = {}
+    for pack in packed(files):
+        digest = hashlib.sha256()
+        for piece in layer_blob(_entries(pack, path)).open(0):
+            digest.update(piece)
+        found[_key(pack, path)] = digest.hexdigest()
+    return found
 
 
 def carry_layers(model: Model, path: str, registry: Registry, remembered: Mapping[str, Descriptor]) -> ModelLayers:
@@ -140,34 +157,49 @@ def packed(files: Sequence[Blob]) -> list[tuple[Blob, ...]]:
     return sorted(map(tuple, packs), key=lambda pack: pack[0].name)
 
 
+def _entries(files: Sequence[Blob], path: str) -> Iterator[Entry]:
+    return (Entry(f"{path.strip('/')}/{file.name}", file) for file in files)
+
+
+def _key(files: Sequence[Blob], path: str, version: str = "") -> str:
+    """A file without a hash is known by its model's version, which holds its size and its ETag or time of change."""
+    named = [[file.sha256 or f"in {version}", f"{path.strip('/')}/{file.name}", "0644"] for file in files]
+    return hashlib.sha256(canonical(["tar 1", *sorted(named)])).hexdigest()
+
+
 class _Load:
     """One layer on its way, and what was seen of its files meanwhile."""
 
     def __init__(self, model: Model, path: str, files: Sequence[Blob], stopped: Event) -> None:
-        name, below = f"model {model.name} {model.version[:12]}", path.strip("/")
-        self.files = [Passing(file, name, stopped) for file in files]
+        self.model, self.path, self.files, self.stopped = model, path, files, stopped
+        self.key = _key(files, path, model.version)
+        self.of = f"model {model.name} {model.version[:12]}"
+        self.passing: list[Passing] = []
         self.travelled = False
-        layer = layer_blob(
-            (Entry(f"{below}/{file.blob.name}", replace(file.blob, open=file.open)) for file in self.files),
-            f"{name}: {files[0].name}" + (f" and {len(files) - 1} more" if files[1:] else ""),
-        )
-        self.layer = replace(layer, open=partial(self._open, layer))
-        # A file without a hash is known by its model's version, which holds its size and its ETag or time of change.
-        named = [[file.sha256 or f"in {model.version}", f"{below}/{file.name}", "0644"] for file in files]
-        self.key = hashlib.sha256(canonical(["tar 1", *sorted(named)])).hexdigest()
 
     def bring(self, registry: Registry, known: Descriptor | None) -> Descriptor:
-        layer = self.layer
-        if known and known.size == layer.size:
-            layer = replace(layer, sha256=known.digest.removeprefix("sha256:"))
-        written = registry.write(layer, MEDIA_TYPE)
-        if self.travelled:
-            for file in self.files:  # again, since an upload that was resumed may have left out a file's end
-                file.check()
-        return replace(written, annotations={FILES: self.key})
+        published = self.model.facts.layers.get(self.key)
+        if digest := known.digest.removeprefix("sha256:") if known else published:
+            with suppress(DigestMismatch):  # the bytes in the store, or that name: their own hashes tell
+                return self._write(registry, digest)
+        return self._write(registry, None)
 
     def learned(self) -> Iterator[tuple[str, str]]:
-        return ((file.blob.name, file.sha256) for file in self.files if self.travelled and file.blob.sha256 is None)
+        return ((file.blob.name, file.sha256) for file in self.passing if self.travelled and file.blob.sha256 is None)
+
+    def _write(self, registry: Registry, digest: str | None) -> Descriptor:
+        compared = digest and all(file.sha256 for file in self.files)
+        new_hash = Unhashed if compared else hashlib.sha256
+        self.passing = [Passing(file, self.of, self.stopped, new_hash) for file in self.files]
+        layer = layer_blob(
+            _entries([replace(file.blob, open=file.open) for file in self.passing], self.path),
+            f"{self.of}: {self.files[0].name}" + (f" and {len(self.files) - 1} more" if self.files[1:] else ""),
+        )
+        written = registry.write(replace(layer, sha256=digest, open=partial(self._open, layer)), MEDIA_TYPE)
+        if self.travelled:
+            for file in self.passing:  # again, since an upload that was resumed may have left out a file's end
+                file.check()
+        return replace(written, annotations={FILES: self.key})
 
     def _open(self, layer: Blob, offset: int) -> Iterator[bytes]:
         self.travelled = True

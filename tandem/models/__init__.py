@@ -10,12 +10,13 @@ from tandem.models.folder import open_folder
 from tandem.models.formats import checked, checked_files
 from tandem.models.modified import ModifiedStore
 from tandem.models.objects import Objects
+from tandem.models.passing import hashed
 from tandem.models.require import meets, parse
 from tandem.models.store import PublishedStore
 from tandem.seams import Store
 from tandem.settings import ModelSettings
 
-__all__ = ["checked", "checked_files", "facts_of", "files_of", "meets", "open_store"]
+__all__ = ["checked", "checked_files", "facts_of", "files_of", "hashed", "meets", "open_store"]
 
 
 def _folder(url: str, root: Path, credential: object) -> Objects:

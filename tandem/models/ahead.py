@@ -1,9 +1,10 @@
 """Several ranges of an object at once, but only while its reader starves: clouds limit each connection.
 
-One stream is the rule. Where the reader waits longer for bytes than it takes to use them, the next ranges are fetched
-side by side, until one connection would be quick enough again, or where together they are hardly quicker than one was:
-a processor or a whole wire is the limit then, and ranges only cost. What goes wrong in a range is left to one stream
-from that byte on: it waits and tries again, or says what is the matter.
+One stream is the rule. Where the reader waits longer for bytes than it takes to use them, in several windows one after
+the other (one alone is any moment in which a processor was taken), the next ranges are fetched side by side, until one
+connection would be quick enough again, or where together they are hardly quicker than one was: a processor or a whole
+wire is the limit then, and ranges only cost. What goes wrong in a range is left to one stream from that byte on: it
+waits and tries again, or says what is the matter.
 """
 
 from collections import deque
@@ -48,6 +49,7 @@ class ReadAhead:
     """
 
     window: int = 16 * MIB  # bytes after which it is decided anew: all that the ranges abreast hold
+    patience: int = 3  # windows in which the reader starves before ranges begin
     length: int = 4 * MIB  # of a range
     abreast: int = 4  # ranges of one object at once
     fast: int = 256 * MIB  # bytes a second from which processors are the limit, and no connection
@@ -71,6 +73,7 @@ class _Reader:
         self.window, self.places = plan.window, list[int]()
         self.since, self.taken, self.brought, self.used = 0.0, 0, 0.0, 0.0  # when it was last decided; bytes, seconds
         self.rate = 0.0  # bytes a second before that
+        self.hungry = 0  # windows one after the other in which it starved
 
     def in_one_stream(self) -> Iterator[bytes]:
         """Until the object ends, or the reader starves and `places` of the room are its own."""
@@ -87,7 +90,11 @@ class _Reader:
                 if not passed.piece:  # an answer begins: how long it was waited for is not the connection's rate
                     self._decide_anew()
                 yield from self._used(passed.piece)
-                if self.taken >= self.window and self._starved() and self.size - self.position > self.plan.length:
+                if self.taken < self.window:
+                    continue
+                self.hungry = self.hungry + 1 if self._starved() else 0
+                if self.hungry >= self.plan.patience and self.size - self.position > self.plan.length:
+                    self.hungry = 0
                     self._take_places()
                     if len(self.places) > 1:
                         return

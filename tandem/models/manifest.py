@@ -6,10 +6,11 @@ A version is the SHA-256 of its manifest's bytes, so that `sha256sum manifest.js
 import hashlib
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tandem import documents
 from tandem.errors import ModelDamaged, ModelRefused
@@ -33,11 +34,23 @@ class ModelManifest:
     files: tuple[ManifestFile, ...]
     metrics: dict[str, float] = field(default_factory=dict)
     about: dict[str, str] = field(default_factory=dict)
+    layers: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        """The manifest's bytes; without `layers` where its publisher named none."""
+        document = asdict(self)
+        return documents.canonical({key: value for key, value in document.items() if value or key != "layers"})
 
     @property
     def version(self) -> str:
         """The SHA-256 of the manifest's bytes."""
-        return hashlib.sha256(documents.dump(self)).hexdigest()
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def facts(self) -> Facts:
+        """What its publisher said."""
+        return Facts(self.metrics, self.about, self.layers)
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ def manifest_of(files: Iterable[Blob], facts: Facts) -> ModelManifest:
         if not math.isfinite(value):
             raise ModelRefused(f"metric {metric!r} is {value}: a metric is a finite number")
     metrics = {metric: float(value) for metric, value in facts.metrics.items()}
-    return ModelManifest(tuple(listed), metrics, dict(facts.about))
+    return ModelManifest(tuple(listed), metrics, dict(facts.about), dict(facts.layers))
 
 
 def read_manifest(content: bytes, version: str, where: str) -> ModelManifest:

@@ -64,7 +64,7 @@ class PublishedStore:
             if there.get(path) != blob.size:
                 self.objects.write(path, exact(blob.open(0), blob.size, blob.sha256, blob.name), blob.size)
         if f"{folder}/manifest.json" not in there:
-            self.objects.put(f"{folder}/manifest.json", documents.dump(manifest), "")
+            self.objects.put(f"{folder}/manifest.json", manifest.content, "")
         return self._model(name, self._point(name, manifest, by))
 
     def _point(self, name: str, manifest: ModelManifest, by: str) -> Listed:
@@ -91,8 +91,7 @@ class PublishedStore:
             raise ModelDamaged(f"{self}/{path} is gone, and latest.json lists it: restore it or publish it again")
         manifest = read_manifest(content, listed.version, f"{self}/{path}")
         files = tuple(self._blob(f"{name}/{listed.version}/files", file) for file in manifest.files)
-        facts = Facts(manifest.metrics, manifest.about)
-        return Model(name, listed.version, files, facts, listed.published, listed.by)
+        return Model(name, listed.version, files, manifest.facts, listed.published, listed.by)
 
     def _blob(self, folder: str, file: ManifestFile) -> Blob:
         return Blob(file.name, file.size, file.sha256, partial(self._open, f"{folder}/{file.name}", file))

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tandem.errors import NotInRegistry, RegistryError, TandemError, Unreachable
+from tandem.errors import DigestMismatch, NotInRegistry, RegistryError, TandemError, Unreachable
 from tandem.manifests import LIMIT
 
 PIECE = 256 * 1024
@@ -90,7 +90,7 @@ def failure(response: httpx.Response, what: str) -> TandemError:
     if "MANIFEST_BLOB_UNKNOWN" in said:
         return BlobUnknown(f"{words}: write that blob first")
     if "DIGEST_INVALID" in said:
-        return RegistryError(f"{words}: other bytes arrived than were sent: damaged on the way: try again")
+        return DigestMismatch(f"{words}: other bytes came than were announced: changed on the way: try again")
     if status in BUSY:
         return Unreachable(f"{words}: try again", retry_after(response, datetime.now(UTC)))
     if status == 401 and "Authorization" in response.request.headers:

@@ -1,4 +1,8 @@
-"""SHA-256 in a thread of its own, while the bytes go on to the network (hashlib lets other threads run)."""
+"""SHA-256 in a thread of its own, while the bytes go on to the network (hashlib lets other threads run).
+
+Where a blob's digest is known beforehand nothing is hashed here: a registry compares what comes with the digest that
+an upload is closed with, and refuses it (distribution-spec, DIGEST_INVALID), and so does whoever pulls it.
+"""
 
 import hashlib
 from queue import Queue
@@ -37,3 +41,22 @@ class Hashing:
     def _run(self) -> None:
         while (piece := self._pieces.get()) is not None:
             self._hash.update(piece)
+
+
+class Known(Hashing):
+    """In place of Hashing where the hash is known: counts what passes."""
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__()
+        self._known = sha256
+
+    def __enter__(self) -> "Known":
+        return self
+
+    def update(self, piece: bytes) -> None:
+        """Count the next piece."""
+        self.passed += len(piece)
+
+    def hexdigest(self) -> str:
+        """The hash that is known, in hex."""
+        return self._known

@@ -9,7 +9,7 @@ from tandem.errors import DigestMismatch, NotInRegistry, RegistryError, Unreacha
 from tandem.manifests import digest_of
 from tandem.records import Blob
 from tandem.registries.answers import NotLoggedIn, OutOfStep, TooLarge
-from tandem.registries.hashing import Hashing
+from tandem.registries.hashing import Hashing, Known
 from tandem.registries.reading import Reading, check
 from tandem.registries.sessions import OCTETS, PUSH, begin, finish, forget, look
 from tandem.registries.wire import LONGEST, Wire
@@ -41,9 +41,11 @@ class Uploads:
         try:
             if blob.size <= SMALL:
                 return self._send_small(blob, digest, location)
-            with Hashing() as hashing:
+            with Known(digest.removeprefix("sha256:")) if digest else Hashing() as hashing:
                 return _Upload(self, blob, hashing, location).run(digest)
         except DigestMismatch as error:
+            if str(error).startswith(str(self.wire)):
+                raise
             raise DigestMismatch(f"{self.wire}: {error}: damaged or changed on its way") from None
 
     def _send_small(self, blob: Blob, digest: str | None, location: httpx.URL | None) -> str:
@@ -95,10 +97,10 @@ class _Upload:
                     standstills, furthest = 0, self.stored
             found = f"sha256:{self.hashing.hexdigest()}"
             check(self.blob, self.hashing.passed, found, digest)
+            finish(self.wire, self.blob.name, self.location, found)
         except BaseException:
             forget(self.wire, self.location)
             raise
-        finish(self.wire, self.blob.name, self.location, found)
         return found
 
     def _send_next(self, longest: int | None) -> None:

@@ -51,10 +51,20 @@ class Repository:
     def __str__(self) -> str:
         return self._address.url
 
+    @property
+    def mirror(self) -> Path:
+        """Where its copy on this machine is; two apps of one address have one."""
+        return self._mirror
+
     def fetch(self) -> None:
         """Bring the mirror up to date now."""
         mirror.fetch(self._mirror, self._address, self._access)
         self._fresh = True
+
+    def fetched(self) -> "Repository":
+        """Itself, with the mirror taken as up to date: this run has fetched it, for another app."""
+        self._fresh = True
+        return self
 
     def commit(self, ref: str = "HEAD") -> Commit:
         """The commit that a branch, a tag or an id (7 digits at least) means now; "HEAD": the tip of source.branch."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from tandem.errors import Fault, Refused, StateChanged
-from tandem.records import Approval, Block, Release, Snapshot, State, Step, UnderWay
+from tandem.records import Approval, Block, Question, Release, Snapshot, State, Step, UnderWay
 from tandem.targets import blame
 from tandem.targets.choose import blocking
 
@@ -43,6 +43,7 @@ def released(state: State, now: datetime) -> State:
         verified=state.verified if digest in state.verified else (digest, *state.verified),
         blocks=blame.settle(state.blocks, pair),
         approvals=tuple(approval for approval in state.approvals if approval.digest != digest),
+        asked=_unless(state.asked, digest),
     )
 
 
@@ -82,7 +83,17 @@ def unblocked(state: State, blocks: Collection[Block]) -> State:
 def approved(state: State, approval: Approval) -> State:
     """With a person's approval; the newest word on a digest counts."""
     others = tuple(other for other in state.approvals if other.digest != approval.digest)
-    return replace(state, approvals=(approval, *others))
+    return replace(state, approvals=(approval, *others), asked=_unless(state.asked, approval.digest))
+
+
+def asked(state: State, question: Question) -> State:
+    """With the question put to people; an older one is withdrawn by it."""
+    return replace(state, asked=question)
+
+
+def _unless(question: Question | None, digest: str) -> Question | None:
+    """The question, where it is not about this digest: that one is answered."""
+    return question if question and question.candidate.digest != digest else None
 
 
 def _under_way(state: State) -> UnderWay:

@@ -1,8 +1,9 @@
 """Starting, finding and ending runs of Prefect deployments."""
 
+import itertools
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
@@ -15,7 +16,11 @@ SILENCE = timedelta(seconds=95)  # heartbeats come every 30 s: three missed, and
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run as Prefect's server knows it. `state` is its type: SCHEDULED, RUNNING, COMPLETED, …"""
+    """A flow run as Prefect's server knows it. `state` is its type: SCHEDULED, RUNNING, COMPLETED, …
+
+    `due` is when it was to begin, whenever it did; `since` when it came into its state; `scheduled` whether a schedule
+    asked for it; `key` is the one that it was started with; `flow` its flow's name, where that was asked by.
+    """
 
     id: str
     name: str
@@ -25,6 +30,11 @@ class Run:
     deployment: str | None
     began: datetime | None = None
     ended: datetime | None = None
+    flow: str = ""
+    due: datetime | None = None
+    since: datetime | None = None
+    scheduled: bool = False
+    key: str = ""
 
     @property
     def over(self) -> bool:
@@ -80,6 +90,49 @@ def runs(deployment: str, api: Api | None = None) -> Iterator[Run]:
     yield from (_run(_mapping(each)) for each in _list(found))
 
 
+def due(deployment_id: str, after: datetime, until: datetime, api: Api | None = None) -> list[Run]:
+    """The runs of a deployment that were to begin after the one time and until the other; no cancelled ones."""
+    query = {
+        "deployments": {"id": {"any_": [deployment_id]}},
+        "flow_runs": {
+            "expected_start_time": {"after_": after.isoformat(), "before_": until.isoformat()},
+            "state": {"type": {"not_any_": ["CANCELLED"]}},
+        },
+    }
+    found = (_run(_mapping(each)) for each in _list((api or connect()).post("flow_runs/filter", query)))
+    return [run for run in found if run.due and after < run.due <= until]
+
+
+def in_states(flow: str, states: Collection[str], api: Api | None = None) -> list[Run]:
+    """The runs of a flow in these states, of a deployment or not, the newest first; a request for 200 of them."""
+    return list(_found(flow, {"state": {"type": {"any_": sorted(states)}}}, api))
+
+
+def keyed(flow: str, keys: Collection[str], api: Api | None = None) -> list[Run]:
+    """The runs of a flow that were started with one of these keys."""
+    return list(_found(flow, {"idempotency_key": {"any_": list(keys)}}, api))
+
+
+def ended(flow: str, api: Api | None = None) -> list[Run]:
+    """The last runs of a flow that came to an end by themselves, good or bad, the newest first; 50 at most."""
+    query = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "CRASHED", "FAILED"]}}},
+        "sort": "END_TIME_DESC",
+        "limit": 50,
+    }
+    return [_run(_mapping(each)) for each in _list((api or connect()).post("flow_runs/filter", query))]
+
+
+def _found(flow: str, which: Mapping[str, object], api: Api | None, page: int = 200) -> Iterator[Run]:
+    api, query = api or connect(), {"flows": {"name": {"any_": [flow]}}, "flow_runs": which, "sort": "ID_DESC"}
+    for offset in itertools.count(0, page):
+        found = _list(api.post("flow_runs/filter", {**query, "limit": page, "offset": offset}))
+        yield from (replace(_run(_mapping(each)), flow=flow) for each in found)
+        if len(found) < page:
+            return
+
+
 def under_way(flow: str, parameters: Mapping[str, object], api: Api | None = None) -> list[Run]:
     """The runs of a flow that run now, of a deployment or not, started with (at least) these parameters."""
     api = api or connect()
@@ -100,7 +153,7 @@ def is_alive(run_id: str, api: Api | None = None, now: datetime | None = None) -
         return False
     if run.state != "RUNNING":
         return True
-    last = _last_heartbeat(run_id, api) or run.began
+    last = last_heartbeat(run_id, api) or run.began
     return last is None or now - last < SILENCE
 
 
@@ -121,7 +174,8 @@ def crashed(run_id: str, why: str, api: Api | None = None) -> None:
     (api or connect()).post(f"flow_runs/{run_id}/set_state", {"state": state, "force": True})
 
 
-def _last_heartbeat(run_id: str, api: Api) -> datetime | None:
+def last_heartbeat(run_id: str, api: Api | None = None) -> datetime | None:
+    """When the run was heard of last; None where it never sent a heartbeat."""
     query = {
         "filter": {
             "event": {"name": ["prefect.flow-run.heartbeat"]},
@@ -130,7 +184,7 @@ def _last_heartbeat(run_id: str, api: Api) -> datetime | None:
         },
         "limit": 1,
     }
-    events = _list(_mapping(api.post("events/filter", query)).get("events"))
+    events = _list(_mapping((api or connect()).post("events/filter", query)).get("events"))
     return datetime.fromisoformat(str(_mapping(events[0])["occurred"])) if events else None
 
 
@@ -146,6 +200,10 @@ def _run(document: Mapping[str, object]) -> Run:
         deployment=None if deployment is None else str(deployment),
         began=_time(document.get("start_time")),
         ended=_time(document.get("end_time")),
+        due=_time(document.get("expected_start_time")),
+        since=_time(state.get("timestamp")),
+        scheduled=document.get("auto_scheduled") is True,
+        key=str(document.get("idempotency_key") or ""),
     )
 
 

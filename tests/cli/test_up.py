@@ -1,9 +1,6 @@
 """`tandem up` on a machine of its own: the real server, the real worker, the real prefect.yaml."""
 
 import json
-import os
-import signal
-import time
 
 from tandem.cli import children
 
@@ -16,16 +13,8 @@ def test_a_taken_port_gives_another_and_says_which(machine):
 def test_a_second_up_finds_everything_and_starts_nothing(machine):
     done = machine.tandem("up")
     assert done.returncode == 0 and "server: runs" in done.stdout and "worker: runs" in done.stdout
+    assert "supervisor: runs" in done.stdout
     assert "applied" not in done.stdout and "started" not in done.stdout
-
-
-def test_a_dead_worker_is_started_again(machine):
-    os.kill(children.find(machine.root, "worker").pid, signal.SIGKILL)
-    while children.find(machine.root, "worker"):
-        time.sleep(0.01)
-    done = machine.tandem("up")
-    assert "server: runs" in done.stdout and "worker: started" in done.stdout
-    assert children.find(machine.root, "worker")
 
 
 def test_every_deployment_stands_there_with_description_form_and_presets(machine):
@@ -33,8 +22,10 @@ def test_every_deployment_stands_there_with_description_form_and_presets(machine
     flows = {each["entrypoint"].rpartition(".")[2] for each in found}
     assert flows == {"integrate", "release", "rollback", "approve", "publish", "prune"}
     release = next(each for each in found if each["name"] == "digits-local-nightly")
-    assert release["parameters"] == {"app": "digits", "environment": "local"} and release["description"]
-    assert {"app", "environment", "candidate", "dry_run"} == set(release["parameter_openapi_schema"]["properties"])
+    preset = {"app": "digits", "environment": "local", "unattended": True}
+    assert release["parameters"] == preset and release["description"]
+    form = {"app", "environment", "candidate", "dry_run", "despite_freeze", "unattended"}
+    assert form == set(release["parameter_openapi_schema"]["properties"])
     assert release["enforce_parameter_schema"] and release["path"] is None
     schedule = release["schedules"][0]
     assert (schedule["schedule"]["cron"], schedule["schedule"]["timezone"]) == ("0 2 * * *", "UTC")

@@ -1,12 +1,17 @@
-"""The sample app goes to staging and from there to production on a real cluster, under load; bad ones come back."""
+"""The sample app goes to staging and from there to production on a real cluster, under load; bad ones come back.
+
+Runs are killed on the way, and reconcile ends what they began.
+"""
 
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -92,11 +97,16 @@ def commit(root: Path, subject: str) -> None:
 
 
 @pytest.fixture
-def tandem(root: Path, server: str, engine: str, cluster: Cluster) -> Iterator[Run]:
-    """Runs the command in the clone; what it printed."""
+def env(root: Path, server: str, engine: str, cluster: Cluster) -> dict[str, str]:
+    """What the command sees."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "PYTHON", "TANDEM_"))}
     env |= {"PREFECT_API_URL": server, "PREFECT_HOME": str(root / "prefect"), "DOCKER_HOST": engine}
-    env["KUBECONFIG"] = str(cluster.kubeconfig)
+    return env | {"KUBECONFIG": str(cluster.kubeconfig)}
+
+
+@pytest.fixture
+def tandem(root: Path, env: dict[str, str]) -> Iterator[Run]:
+    """Runs the command in the clone; what it printed."""
 
     def run(*words: str, code: int = 0) -> str:
         done = subprocess.run([TANDEM, *words], cwd=root, env=env, capture_output=True, text=True)
@@ -107,8 +117,43 @@ def tandem(root: Path, server: str, engine: str, cluster: Cluster) -> Iterator[R
     run("down", "--everything")
 
 
+@pytest.fixture
+def killed(root: Path, env: dict[str, str], server: str) -> Callable[[str], None]:
+    """Releases to staging, and kills the run as soon as its log says this; a minute later nobody holds the lock."""
+
+    def kill(mark: str) -> None:
+        words = [TANDEM, "release", "digits", "staging"]
+        pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "start_new_session": True}
+        with subprocess.Popen(words, cwd=root, env=env | {"PYTHONUNBUFFERED": "1"}, text=True, **pipe) as release:
+            said = []
+            for line in release.stdout or ():
+                said.append(line)
+                if mark in line:
+                    os.killpg(release.pid, signal.SIGKILL)
+        assert release.returncode == -signal.SIGKILL, "".join(said)
+        httpx.delete(f"{server}/v2/concurrency_limits/release-digits-staging").raise_for_status()
+
+    return kill
+
+
+def runs(tandem: Run, environment: str) -> dict[str, Any]:
+    """The environment's state."""
+    found = json.loads(tandem("status", "digits", "--json"))[0]["environments"]
+    state = next(each["state"] for each in found if each["environment"] == environment)
+    assert state["under_way"] is None
+    return state
+
+
+def changed(root: Path, tandem: Run, name: str) -> str:
+    """The candidate of a commit that changes the page."""
+    page = root / "app" / "templates" / "try.html"
+    page.write_text(f"{page.read_text()}<!-- {name} -->")
+    commit(root, name)
+    return re.findall(TAG, tandem("integrate", "digits"))[-1]
+
+
 def test_digits_goes_to_staging_then_to_production_and_a_bad_one_comes_back_while_users_ask(
-    root: Path, tandem: Run
+    root: Path, tandem: Run, killed: Callable[[str], None]
 ) -> None:
     subprocess.run([sys.executable, "app/train.py", str(root / "model")], cwd=CHECKOUT, check=True)
     tandem("publish", "digits", str(root / "model"))
@@ -117,28 +162,28 @@ def test_digits_goes_to_staging_then_to_production_and_a_bad_one_comes_back_whil
     tandem("release", "digits", "staging")
     address = tandem("release", "digits", "production").split()[-1]
 
-    page = root / "app" / "templates" / "try.html"
-    page.write_text(page.read_text() + "<!-- second -->")
-    commit(root, "A second version")
-    second = re.findall(TAG, tandem("integrate", "digits"))[-1]
+    second = changed(root, tandem, "second")
     changes = tandem("release", "digits", "staging", "--dry-run")
     assert f'tandem.dev/candidate: "{first}" → "{second}"' in changes
     with Load(address, rate=40) as load:
+        killed("objects applied")
+        tandem("reconcile", "digits")
+        assert runs(tandem, "staging")["blocks"] == []
         tandem("release", "digits", "staging")
         tandem("release", "digits", "production")
         assert second in tandem("status", "digits")
 
         score = root / "app" / "score.py"
         score.write_text(score.read_text().replace(RIGHT, WRONG))
-        commit(root, "A third version, which cannot answer in a cluster")
-        third = re.findall(TAG, tandem("integrate", "digits"))[-1]
-        said = tandem("release", "digits", "staging", code=1)
-        assert "expected status 200, got 500" in said
-        assert f"commit {third[:12]}" in tandem("release", "digits", "staging")  # blocked, so nothing to release
+        bad = changed(root, tandem, "third, which cannot answer in a cluster")
+        killed("roll back: ")
+        tandem("reconcile", "digits")
+        assert [block["commit"][:12] for block in runs(tandem, "staging")["blocks"]] == [bad[:12]]
+        assert "expected status 200, got 500" in tandem("status", "digits")
+        assert f"commit {bad[:12]}" in tandem("release", "digits", "staging")  # blocked, so nothing to release
         tandem("release", "digits", "production")
-    status = {each["environment"]: each for each in json.loads(tandem("status", "digits", "--json"))[0]["environments"]}
     for name in ("staging", "production"):
-        assert status[name]["state"]["current"]["candidate"]["pair"]["commit"].startswith(second[:12])
+        assert runs(tandem, name)["current"]["candidate"]["pair"]["commit"].startswith(second[:12])
     # None, on a machine with time: benchmarks/kubernetes/rollouts.py. Here kube-proxy waits for a CPU now and then.
     failures = {name: dict(seen.failures) for name, seen in load.seen.items()}
     assert load.failed <= load.sent / 200 and load.sent > 100, failures

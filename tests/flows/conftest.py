@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+
+from tests.messages.doubles import Mail, Web, mail, web
 
 SERVE = """
 import http.server, json, os, socket, sys, threading, signal, time
@@ -129,6 +131,13 @@ class Line:
         env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_HOME": str(PREFECT_HOME.value())}
         return subprocess.Popen([sys.executable, "-c", statement], env=env)
 
+    def until(self, seen: Callable[[], object], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+        """Wait for what this process makes true."""
+        deadline = time.monotonic() + seconds
+        while not seen():
+            assert process.poll() is None and time.monotonic() < deadline, process.poll()
+            time.sleep(0.1)
+
     def lease_is_over(self) -> None:
         """What a minute does to a lock whose holder is dead."""
         with get_client(sync_client=True) as client:
@@ -142,6 +151,20 @@ class Line:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def team(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with web() as double:
+        monkeypatch.setenv("TEAM_CHAT", double.json_url)
+        yield double
+
+
+@pytest.fixture
+def author(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mail]:
+    with mail() as double:
+        monkeypatch.setenv("SMTP", f"mailto://walter:hush-hush-7@127.0.0.1:{double.port}?from=tandem@example.org")
+        yield double
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tandem.errors import BuildFailed, ModelDamaged, TandemError, Unreachable
 from tandem.image_config import ImageConfig, config_bytes, config_of
 from tandem.images import carry
 from tandem.manifests import CONFIG, blob_of
-from tandem.records import Blob, Image, ImageManifest, Model
+from tandem.records import Blob, Facts, Image, ImageManifest, Model
 from tandem.registries import open_registry
 from tandem.seams import Registry
 
@@ -120,6 +120,36 @@ def test_another_path_in_the_image_is_another_layer(registry: Registry, app: Ima
     image = carry.put_on(app, carry.carry_layers(Read().model(), "/model", registry, {}), {}, TIME)
     layers = carry.carry_layers(Read().model(), "/weights", registry, carry.remember([image.manifest]))
     assert layers.reused == ()
+
+
+def published(model: Model, **changed: str) -> Model:
+    """With the names of its layers in its model manifest, or with these in their place."""
+    names = carry.named(model.files, "/model")
+    return replace(model, facts=Facts(layers={key: changed.get("name") or name for key, name in names.items()}))
+
+
+def test_a_layer_is_known_by_the_name_that_its_publisher_gave_it(registry: Registry, app: Image) -> None:
+    read = Read()
+    first = carry.carry_layers(read.model(), "/model", registry, {})
+    named = published(read.model())
+    assert sorted(named.facts.layers.values()) == sorted(layer.digest[7:] for layer in first.layers)
+    read.clear()
+    again = carry.carry_layers(named, "/model", registry, {})
+    assert (again.layers, again.carried, read) == (first.layers, (), [])
+
+
+def test_a_damaged_file_does_not_ride_by_its_layers_name(registry: Registry) -> None:
+    good, bad = Read().model(), Read().model({**FILES, "weights.onnx": b"v" * (9 * MB)})
+    files = tuple(replace(file, sha256=right.sha256) for file, right in zip(bad.files, good.files, strict=True))
+    damaged = replace(bad, files=files, facts=published(good).facts)
+    with pytest.raises(ModelDamaged, match=r"weights\.onnx gave 9437184 bytes of SHA-256"):
+        carry.carry_layers(damaged, "/model", registry, {})
+
+
+def test_a_wrong_name_of_a_layer_is_found_and_the_model_rides_by_its_right_one(registry: Registry) -> None:
+    right = carry.carry_layers(Read().model(), "/model", registry, {}).layers
+    misnamed = published(Read().model(), name="0" * 64)
+    assert carry.carry_layers(misnamed, "/model", registry, {}).layers == right
 
 
 def test_hashes_that_nobody_published_are_learned_and_the_version_is_remembered(registry: Registry, app: Image) -> None:

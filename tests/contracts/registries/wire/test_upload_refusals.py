@@ -95,7 +95,7 @@ def test_bytes_that_change_on_the_way_are_refused_by_the_registry_and_said(
     registry: DistributionRegistry, rule: Rules
 ) -> None:
     rule("PATCH", "uploads", damaged=True)
-    with pytest.raises(RegistryError, match=rf"{registry}: pushing weights as sha256:.*damaged on the way: try again"):
+    with pytest.raises(RegistryError, match=rf"{registry}: pushing weights as sha256:.*changed on the way: try again"):
         registry.write(weights(), KIND)
     registry.write(weights(), KIND)
     assert there(registry)

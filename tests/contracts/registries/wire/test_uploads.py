@@ -114,10 +114,10 @@ def test_a_proxy_that_names_the_host_behind_it_is_not_followed_there(
     assert front.methods() == ["POST", "PATCH", "PUT"]
 
 
-def test_bytes_that_are_not_what_was_promised_are_cancelled(registry: DistributionRegistry, front: Front) -> None:
+def test_bytes_that_were_not_promised_are_refused_and_forgotten(registry: DistributionRegistry, front: Front) -> None:
     with pytest.raises(DigestMismatch, match="weights"):
         registry.write(replace(Reads().blob(), sha256="0" * 64), KIND)
-    assert front.methods() == ["HEAD", "POST", "PATCH", "DELETE"]
+    assert front.methods() == ["HEAD", "POST", "PATCH", "PUT", "DELETE"]
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])

@@ -16,7 +16,7 @@ from tandem.models.ahead import ReadAhead
 MIB = 1 << 20
 WEIGHTS = random.Random(2).randbytes(12 * MIB)
 RATE = 4 * MIB  # bytes a second that a connection gives
-PLAN = ReadAhead(window=MIB, length=MIB // 2)
+PLAN = ReadAhead(window=MIB, patience=1, length=MIB // 2)
 PART = r"\d-\d"  # of a range with an end
 one_cloud = pytest.mark.parametrize("cloud", ["azure"], indirect=True)
 

@@ -1,0 +1,45 @@
+"""follow = true: an environment is released to as soon as a newer candidate may go there."""
+
+from collections.abc import Mapping, Sequence
+
+from prefect import get_run_logger
+
+from tandem.records import State
+from tandem.settings import Settings
+from tandem.targets import choose, permission
+from tandem.triggers.runs import Run
+
+from . import attempts, stages
+from .stock import Stock
+
+
+def follow(
+    settings: Settings, environment: str, states: Mapping[str, State], stock: Stock, living: Sequence[Run]
+) -> None:
+    """Start the release of the candidate that the rules choose, unless it waits or somebody is releasing there now."""
+    wish, state = settings.environment(environment), states[environment]
+    if not wish.follow or state.under_way:
+        return
+    if wish.after is not None and wish.after not in states:
+        return  # it could not be asked: its trouble is told already
+    find = stock.finder(settings.app, states[wish.after] if wish.after else None)
+    candidate = choose.choose(stock.commits, stock.models, stock.recipe, state, find).candidate
+    if candidate is None:
+        return
+    log, now = get_run_logger(), stages.now()
+    if why := permission.waits(wish, state, candidate, now):
+        log.info(why)
+        return
+    here = {"app": settings.app, "environment": environment}
+    others = (run for run in living if run.flow in ("release", "rollback"))
+    if busy := [run.name for run in others if here.items() <= run.parameters.items()]:
+        log.info("%s is wanted in %s, where %s is under way", candidate.tag, environment, ", ".join(busy))
+        return
+    parameters = {**here, "unattended": True}  # it chooses again: something newer may have come in meanwhile
+    key = f"follow/{settings.app}:{environment}:{candidate.digest}"
+    standing = attempts.once(f"release/{settings.app}-{environment}", parameters, key, now, _final)
+    log.info("%s is wanted in %s: %s", candidate.tag, environment, standing.says)
+
+
+def _final(run: Run) -> str:
+    return "somebody cancelled its release; 'tandem release' brings it in" if attempts.cancelled(run) else ""

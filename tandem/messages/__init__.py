@@ -1,0 +1,1 @@
+"""What people are told, and where: messages to those who must know, statuses on the commits themselves."""

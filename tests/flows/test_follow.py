@@ -1,0 +1,152 @@
+"""follow = true: a newer candidate goes there by itself, once, and never where something speaks against it."""
+
+import pytest
+
+from tandem.flows import backends
+from tandem.flows.approve import approve
+from tandem.flows.integrate import integrate
+from tandem.flows.ops import block
+from tandem.flows.reconcile import reconcile
+from tandem.flows.release import release
+from tandem.flows.rollback import rollback
+from tandem.records import State
+from tandem.settings import Settings
+from tandem.triggers import runs
+from tests.flows.asked import Asked, deploy
+
+
+@pytest.fixture
+def releases(line) -> Asked:
+    """What is asked of release/tiny-local; integrate/tiny is there too, and its runs wait."""
+    deploy(integrate, "tiny")
+    return deploy(release, "tiny-local")
+
+
+def state(environment: str = "local") -> State:
+    return backends.target(Settings.load("tiny"), environment).state().value
+
+
+@pytest.mark.more("follow = true")
+def test_a_newer_candidate_goes_there_by_itself_and_once(line, releases) -> None:
+    candidate = integrate("tiny")
+    for _ in range(3):
+        reconcile("tiny")
+    assert releases.states() == ["SCHEDULED"]
+    assert releases.run().startswith("COMPLETED")
+    assert state().current.candidate == candidate and line.ask() == 7
+    reconcile("tiny")
+    assert releases.states() == ["COMPLETED"]
+    line.commit()
+    newer = integrate("tiny")
+    reconcile("tiny")
+    releases.run()
+    reconcile("tiny")
+    assert releases.states() == ["COMPLETED"] * 2 and state().current.candidate == newer
+
+
+def test_without_follow_it_waits_for_its_night(line, releases) -> None:
+    integrate("tiny")
+    reconcile("tiny")
+    assert releases.states() == []
+
+
+@pytest.mark.more("follow = true")
+def test_what_was_blocked_or_taken_back_does_not_come_again(line, releases) -> None:
+    integrate("tiny")
+    reconcile("tiny")
+    releases.run()
+    bad = line.publish(deep="wrong")
+    integrate("tiny")
+    reconcile("tiny")
+    assert releases.run().startswith("FAILED")
+    assert [b.model for b in state().blocks] == [bad]
+    line.commit()
+    good = integrate("tiny", model=state().current.candidate.pair.model)
+    reconcile("tiny")
+    assert releases.run().startswith("COMPLETED") and state().current.candidate == good
+    rollback("tiny", "local", why="users complain", by="ann")
+    reconcile("tiny")
+    assert len(releases.states()) == 3, "what a person took back stays away"
+
+
+@pytest.mark.more("follow = true")
+def test_what_failed_by_the_environments_fault_is_tried_again_but_not_at_once(line, releases) -> None:
+    integrate("tiny")
+    folder = line.root / ".tandem" / "environments" / "tiny-local"
+    folder.mkdir(parents=True)
+    (folder / "images").write_text("the disk is not mounted")
+    reconcile("tiny")
+    assert releases.run().startswith("FAILED") and state().blocks == ()
+    reconcile("tiny")
+    assert releases.states() == ["FAILED"], "not again in the same second"
+
+
+@pytest.mark.more("follow = true")
+def test_beside_a_living_release_nothing_is_started(line, releases) -> None:
+    line.commit(**{"STARTUP := 0": "STARTUP := 6"})
+    integrate("tiny")
+    by_hand = line.start("from tandem.flows.release import release; release('tiny', 'local')")
+    try:
+        line.until(lambda: runs.in_states("release", ["RUNNING"]), by_hand)
+        reconcile("tiny")
+        assert by_hand.poll() is None and releases.states() == []
+    finally:
+        assert by_hand.wait(60) == 0
+
+
+@pytest.mark.more("follow = true")
+def test_what_a_person_cancelled_is_for_a_person_to_ask_for_again(line, releases) -> None:
+    integrate("tiny")
+    reconcile("tiny")
+    runs.cancel(releases.runs()[-1]["id"], "not today")
+    reconcile("tiny")
+    assert releases.states() == ["CANCELLED"]
+
+
+@pytest.mark.more("follow = true\napproval = true")
+def test_an_approval_is_asked_for_once_and_brings_it_in(line, releases) -> None:
+    candidate = integrate("tiny")
+    reconcile("tiny")
+    assert releases.run().startswith("COMPLETED: waiting for approval")
+    reconcile("tiny")
+    assert releases.states() == ["COMPLETED"], "the question stands"
+    assert state().asked.candidate == candidate
+    assert approve("tiny", "local", candidate.tag, by="ann").candidate == candidate
+    reconcile("tiny")
+    assert releases.states() == ["COMPLETED"] and state().asked is None
+
+
+@pytest.mark.more('follow = true\nfreeze = "2020-01-01..2998-12-31"')
+def test_in_a_freeze_nothing_follows(line, releases) -> None:
+    integrate("tiny")
+    reconcile("tiny")
+    assert releases.states() == []
+
+
+STAGES = """after = "staging"
+follow = true
+[environments.staging]
+target = "process:"
+address = "127.0.0.1:0"
+follow = true
+"""
+
+
+@pytest.mark.more(STAGES)
+def test_production_follows_staging_once_it_was_verified_there(line, releases) -> None:
+    staging = deploy(release, "tiny-staging")
+    candidate = integrate("tiny")
+    reconcile("tiny")
+    assert releases.states() == [] and staging.states() == ["SCHEDULED"]
+    staging.run()
+    reconcile("tiny")
+    releases.run()
+    assert state().current.candidate == state("staging").current.candidate == candidate
+
+
+@pytest.mark.more("follow = true")
+def test_what_is_blocked_by_hand_while_its_release_waits_does_not_go(line, releases) -> None:
+    candidate = integrate("tiny")
+    reconcile("tiny")
+    block("tiny", "local", candidate.tag, "wrong prices", "ann")
+    assert releases.run().startswith("COMPLETED: nothing to release")

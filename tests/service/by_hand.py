@@ -1,0 +1,107 @@
+"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once.
+
+By hand only, `pytest tests/service/by_hand.py`: it keeps two processors busy for seven minutes.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tandem.targets.state import decode
+from tests.service.conftest import Service, seen, until
+
+pytestmark = pytest.mark.timeout(1500)
+
+
+def hook(service: Service, secret: str | None = None) -> httpx.Response:
+    """A signed push to main, as the generic sender sends it."""
+    body = json.dumps({"repository": service.repository, "ref": "refs/heads/main"}).encode()
+    moment = str(int(time.time()))
+    digest = hmac.new((secret or service.hook).encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"X-Tandem-Timestamp": moment, "X-Tandem-Signature": f"sha256={digest}"}
+    headers["Content-Type"] = "application/json"
+    return httpx.post(f"{service.receiver}/hooks/generic", content=body, headers=headers, timeout=10)
+
+
+def runs(service: Service, flow: str) -> list[dict[str, object]]:
+    """The flow's runs that Prefect knows."""
+    return list(service.prefect("flow_runs/filter", {"flows": {"name": {"any_": [flow]}}}))
+
+
+def states(service: Service) -> str:
+    found = service.prefect("flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 15})
+    lines = [f"{run['name']}: {run['state']['name']} {run['state'].get('message') or ''}" for run in found]
+    return "\n".join([*lines, seen(service.cluster, service.namespace)])
+
+
+def history(service: Service) -> list[str]:
+    """The commits that came into the environment, newest first, by its state."""
+    found = service.cluster.kubectl("-n", service.app, "get", "configmap", "tandem-tiny-staging", "-o", "json")
+    state = decode(json.loads(found)["data"]["state.json"].encode(), "the environment's ConfigMap")
+    return [each.candidate.pair.commit for each in state.history]
+
+
+def test_only_the_receiver_is_outside_and_prefect_asks_who_is_there(service: Service) -> None:
+    outside = [each["metadata"]["name"] for each in service.objects("services") if each["spec"]["type"] != "ClusterIP"]
+    assert outside == ["receiver"]
+    assert hook(service, "guessed").status_code == 401
+    api = next(each["spec"]["clusterIP"] for each in service.objects("services") if each["metadata"]["name"] == "api")
+    asked = {"flow_runs": {}}
+    assert httpx.get(f"http://{api}:4200/api/work_pools/tandem").status_code == 401
+    user, _, password = service.auth.partition(":")
+    told = httpx.post(f"http://{api}:4200/api/flow_runs/filter", json=asked, auth=(user, password))
+    assert told.status_code == 403 and "CSRF" in told.text
+
+
+def test_a_hook_brings_a_commit_to_the_users(service: Service) -> None:
+    began = time.monotonic()
+    assert hook(service).status_code == 202
+    until(lambda: service.greeting() == "first", 200, lambda: states(service))
+    print(f"from the hook to the users: {time.monotonic() - began:.0f} s")
+    accounts = {
+        each["metadata"]["labels"]["prefect.io/flow-name"]: each["spec"]["serviceAccountName"]
+        for each in service.objects("pods", "-l", "tandem.dev/part=run")
+    }
+    assert accounts["integrate"] == "integrate" and accounts["release"] == accounts["reconcile"] == "release"
+
+
+def kill(service: Service, part: str) -> None:
+    """SIGKILL to everything in the container of this part's first pod, as a machine's own kernel might."""
+    pod = service.objects("pods", "-l", f"tandem.dev/part={part}")[0]
+    own = next(each["containerID"] for each in pod["status"]["containerStatuses"] if each["name"] == part)
+    number = own.rpartition("/")[2]
+    killed = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if number in (process / "cgroup").read_text():
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
+    assert killed, f"no process of {part} ({number[:12]}) is on this machine"
+
+
+def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: Service) -> None:
+    commit = service.root.push("second", seconds=20)
+    assert hook(service).status_code == 202
+
+    def integrating() -> bool:
+        mine = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
+        return bool(mine) and mine[0]["state"]["type"] == "RUNNING"
+
+    until(integrating, 150, lambda: states(service))
+    began = time.monotonic()
+    for part in ("postgres", "redis", "api", "services", "worker", "receiver"):
+        kill(service, part)
+    until(lambda: service.greeting() == "second", 300, lambda: states(service))
+    print(f"from six kills to the users: {time.monotonic() - began:.0f} s")
+    until(lambda: commit in history(service), 60, lambda: states(service))  # verified, and then recorded
+    assert history(service).count(commit) == 1
+    made = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
+    assert [run["state"]["type"] for run in made] == ["COMPLETED"], made
