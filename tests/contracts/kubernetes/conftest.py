@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.kubernetes.place import Place
+from tests.contracts.kubernetes.place import Place, stand
 from tests.contracts.kubernetes.wire import Wire, wire
 from tests.contracts.registries.conftest import acr
 from tests.docker_engine import BaseImage, base_image, engine_registry
@@ -25,6 +25,12 @@ def shared(
     """A place that the tests of a file share, one after the other."""
     with own_namespace(cluster, request.node.nodeid) as name:
         yield Place(cluster, name, f"{cluster_registry}/{name}/app", tmp_path_factory.mktemp("place"), base_image)
+
+
+@pytest.fixture
+def stands(shared: Place) -> None:
+    """Version v1 runs, whatever a test before left."""
+    stand(shared)
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 APP = (Path(__file__).parents[1] / "targets" / "app.py").read_bytes()
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 DEPLOYMENT, SERVICE = Ref("apps/v1", "Deployment", "digits"), Ref("v1", "Service", "digits")
+RULES = Ref("v1", "ConfigMap", "rules")
 
 
 @dataclass
@@ -162,6 +163,12 @@ def quick(change: Callable[[Json], object] = lambda body: None, name: str = "dig
 def service() -> File:
     """The app's Service."""
     return File("deployments/digits/kubernetes/service.yaml", SERVICE_YAML.encode())
+
+
+def rules(name: str = "rules") -> File:
+    """A ConfigMap."""
+    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n"
+    return File(f"deployments/digits/kubernetes/{name}.yaml", text.encode())
 
 
 def pod_of(body: Json) -> Json:

@@ -8,20 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from tandem.errors import ReleaseFailed
-from tandem.targets.kubernetes.objects import File, Ref
 from tandem.targets.kubernetes.target import KubernetesTarget
-from tests.contracts.kubernetes.place import Place, as_it_is, begin, pods, quick, service, stand, take_back
+from tests.contracts.kubernetes.place import RULES, Place, as_it_is, begin, pods, quick, rules, service, take_back
 from tests.contracts.kubernetes.wire import Asked, Wire
 
-RULES = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: b}\n"
+pytestmark = pytest.mark.usefixtures("stands")
 WAITING = 0
-FILES = (quick(), service(), File("deployments/digits/kubernetes/rules.yaml", RULES))
-
-
-@pytest.fixture(autouse=True)
-def stands(shared: Place) -> None:
-    """Version v1 runs."""
-    stand(shared)
+FILES = (quick(), service(), rules())
 
 
 def killed(line: Wire, place: Place, change: int, call: Callable[[KubernetesTarget], object]) -> bool:
@@ -53,7 +46,7 @@ def one_version(place: Place, digest: str) -> None:
 
 
 def nothing_came(place: Place) -> bool:
-    return place.api().get(Ref("v1", "ConfigMap", "rules")) is None
+    return place.api().get(RULES) is None
 
 
 def test_a_release_killed_at_each_change_in_turn_is_ended_by_the_same_call(shared: Place, line: Wire) -> None:

@@ -8,6 +8,7 @@ from tandem.errors import Refused, ReleaseFailed
 from tandem.targets.kubernetes.objects import File, Ref
 from tests.contracts.kubernetes.place import (
     DEPLOYMENT,
+    RULES,
     Place,
     as_it_is,
     begin,
@@ -15,11 +16,11 @@ from tests.contracts.kubernetes.place import (
     container_of,
     pods,
     quick,
+    rules,
     service,
     take_back,
 )
 
-RULES = Ref("v1", "ConfigMap", "rules")
 DISK_YAML = b"""
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -43,11 +44,6 @@ SCALER = {
         ],
     },
 }
-
-
-def rules(name: str = "rules") -> File:
-    text = f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n"
-    return File(f"deployments/digits/kubernetes/{name}.yaml", text.encode())
 
 
 def made_by_kubectl(place: Place) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from tandem.errors import ReleaseFailed, StateChanged, TandemError
 from tandem.records import Release, UnderWay, Versioned
-from tandem.targets.kubernetes.objects import File, Ref
 from tests.contracts.kubernetes.place import (
     AT,
+    RULES,
     Place,
     as_it_is,
     begin,
@@ -19,22 +19,13 @@ from tests.contracts.kubernetes.place import (
     go_to,
     pods,
     quick,
+    rules,
     service,
-    stand,
     take_back,
 )
 from tests.contracts.kubernetes.wire import Asked, Wire
 
-RULES = File(
-    "deployments/digits/kubernetes/rules.yaml",
-    b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: b}\n",
-)
-
-
-@pytest.fixture(autouse=True)
-def stands(shared: Place) -> None:
-    """Version v1 runs."""
-    stand(shared)
+pytestmark = pytest.mark.usefixtures("stands")
 
 
 def image_of(place: Place) -> str:
@@ -79,7 +70,7 @@ def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: P
             line.before = lambda asked: None
             shared.kubectl("create", "configmap", "rules", "--from-literal=theirs=1")
 
-    shared.files, target = (quick(), service(), RULES), shared.target(line.client())
+    shared.files, target = (quick(), service(), rules()), shared.target(line.client())
     state = begin(target, image := shared.image("v2"), "r-made")
     line.before = make
     with pytest.raises(ReleaseFailed, match=r"ConfigMap/rules was edited .*kubectl-create") as failed:
@@ -132,7 +123,7 @@ def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
     shared: Place, line: Wire, late: str
 ) -> None:
     """It wakes in the middle of its changes, long after another has brought back what ran."""
-    shared.files = (quick(), service(), RULES)
+    shared.files = (quick(), service(), rules())
     ended, before = shared.target(), as_it_is(shared)
     asleep, awake = threading.Event(), threading.Event()
 
@@ -153,7 +144,7 @@ def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
         with pytest.raises(StateChanged):
             release.result(60)
     assert as_it_is(shared) == before
-    assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
+    assert shared.api().get(RULES) is None
 
 
 def test_a_release_that_another_took_the_place_of_loses_to_it(shared: Place, line: Wire) -> None:

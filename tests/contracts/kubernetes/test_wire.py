@@ -3,20 +3,10 @@
 import pytest
 
 from tandem.errors import ReleaseFailed, TandemError
-from tandem.targets.kubernetes.objects import File, Ref
-from tests.contracts.kubernetes.place import Place, as_it_is, begin, quick, service, stand, take_back
+from tests.contracts.kubernetes.place import RULES, Place, as_it_is, begin, quick, rules, service, take_back
 from tests.contracts.kubernetes.wire import Asked, Wire
 
-RULES = File(
-    "deployments/digits/kubernetes/rules.yaml",
-    b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: rules}\ndata: {a: b}\n",
-)
-
-
-@pytest.fixture(autouse=True)
-def stands(shared: Place) -> None:
-    """Version v1 runs."""
-    stand(shared)
+pytestmark = pytest.mark.usefixtures("stands")
 
 
 def test_answers_that_are_lost_on_their_way_change_nothing(shared: Place, line: Wire) -> None:
@@ -29,7 +19,7 @@ def test_answers_that_are_lost_on_their_way_change_nothing(shared: Place, line: 
         lost.add(asked[1])
         return "lose"
 
-    shared.files = (quick(), service(), RULES)
+    shared.files = (quick(), service(), rules())
     target, before = shared.target(line.client()), as_it_is(shared)
     line.before = lose
     state = begin(target, image := shared.image("v2"), "r-lost")
@@ -38,7 +28,7 @@ def test_answers_that_are_lost_on_their_way_change_nothing(shared: Place, line: 
     lost.clear()
     take_back(target, state, ReleaseFailed("", "environment"))
     assert len(lost) >= 4 and as_it_is(shared) == before
-    assert shared.api().get(Ref("v1", "ConfigMap", "rules")) is None
+    assert shared.api().get(RULES) is None
 
 
 def test_watches_that_are_cut_silenced_or_too_old_cost_no_release(shared: Place, line: Wire) -> None:
