@@ -5,7 +5,7 @@ from tandem.cli.survey import Survey, quoted
 TEXT = """\
 # How {app} is tested, built and released. Written by 'tandem init' from what the repository holds: correct it freely.
 # Keys that are commented out show their default. No secret stands here: `credentials` names where one is.
-# Times are seconds or texts like "90s", "10m", "2h". Relative paths start at the folder that holds deployments/.
+# Times are seconds or texts like "90s", "10m", "2h", "7d". Relative paths start at the folder that holds deployments/.
 
 [source]
 repository = "."               # "." is this repository; else a git URL: https://…, ssh://…, git@host:path, file:///…
@@ -78,8 +78,9 @@ address = "127.0.0.1:8080"     # process: and docker: where the app answers; tak
 # after = "staging"            # only what was verified in that environment may come here
 # follow = true                # released to as soon as a newer candidate may come here, and not only by the nightly schedule
 # approval = true              # a person must approve each candidate first
+# approval_expires = "7d"      # for how long an approval holds: a release that has not begun by then asks again
 # freeze = ["2026-12-24..2027-01-02", "Fri 15:00..Mon 06:00"]   # when nothing is released by itself: both days within; every week
-# timezone = "UTC"             # of freeze: an IANA name such as "Europe/Berlin"
+# timezone = "UTC"             # of freeze: an IANA name such as "Europe/Berlin"; the nightly's own stands in prefect.yaml
 # [[environments.local.verify.request]]   # requests beyond those above, for this environment only
 # path = "/version"
 # [environments.local.verify]
