@@ -63,21 +63,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 PARTS = (  # the longest first
+    "tests/flows/",
+    "tests/end_to_end/test_service.py",  # its own server: it shares nothing with the others there
     "tests/end_to_end/",
     "tests/contracts/kubernetes/",
     "tests/service/",
-    "tests/flows/",
     "tests/contracts/docker/",
     "tests/cli/",
 )
+SLOW = ("tests/end_to_end/", "tests/contracts/kubernetes/")  # packages are fetched, suites run, a cluster is built once
+
+
+def part_of(item: str) -> int:
+    """Its place among PARTS, or behind them."""
+    return next((at for at, part in enumerate(PARTS) if item.startswith(part)), len(PARTS))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest parts first, so that no process ends long after the others."""
-    items.sort(key=lambda item: next((at for at, part in enumerate(PARTS) if item.nodeid.startswith(part)), len(PARTS)))
+    items.sort(key=lambda item: part_of(item.nodeid))
     for item in items:
-        if item.nodeid.startswith(PARTS[:2]):
-            item.add_marker(pytest.mark.timeout(900))  # packages are fetched, suites run, a cluster is built once
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -90,7 +97,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     class ByPart(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((part for part in PARTS if nodeid.startswith(part)), nodeid.partition("::")[0])
+            return (*PARTS, nodeid.partition("::")[0])[part_of(nodeid)]
 
     config.option.loadscopereorder = False
     return ByPart(config, log)

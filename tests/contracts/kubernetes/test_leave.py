@@ -4,7 +4,8 @@ import json
 
 from tests.contracts.kubernetes.place import Place, bring_in
 
-OBJECTS = ("get", "deployments,services", "-l", "tandem.dev/environment=digits.local", "-o", "json", "--show-managed-fields")
+LABEL = "tandem.dev/environment=digits.local"
+OBJECTS = ("get", "deployments,services", "-l", LABEL, "-o", "json", "--show-managed-fields")
 
 
 def managers(place: Place) -> set[str]:

@@ -1,7 +1,4 @@
-"""`tandem up` killed piece by piece, while work is under way: whole again, and each run done once.
-
-By hand only, `pytest tests/end_to_end/by_hand_service.py`: it has not passed as a whole on a quiet machine yet.
-"""
+"""`tandem up` killed piece by piece, while work is under way: whole again, and each run done once."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once.
-
-By hand only, `pytest tests/service/by_hand.py`: it keeps two processors busy for seven minutes.
-"""
+"""A hook comes in at the Service; integrate and release run as pods; parts are killed, and the work is done once."""
 
 import hashlib
 import hmac

@@ -1,7 +1,4 @@
-"""Runs that are forked from the warm template: each as good as a process of its own, by Prefect's own signs.
-
-By hand only, `pytest tests/triggers/by_hand_warm.py`: it has not passed as a whole on a quiet machine yet.
-"""
+"""Runs that are forked from the warm template: each as good as a process of its own, by Prefect's own signs."""
 
 import os
 import signal
