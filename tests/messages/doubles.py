@@ -3,6 +3,8 @@
 import http.server
 import json
 import socketserver
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
 
 @dataclass
@@ -45,7 +48,8 @@ class Web:
 
 
 @contextmanager
-def web() -> Iterator[Web]:
+def web(tls: Path | None = None) -> Iterator[Web]:
+    """A web server; with a folder, over TLS, by a certificate of its own that is put there."""
     double = Web()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,6 +73,12 @@ def web() -> Iterator[Web]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     double.port = server.server_address[1]
+    if tls:
+        argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+        subprocess.run([*argv, "-keyout", tls / "key", "-out", tls / "certificate"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls / "certificate", tls / "key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     try:
         yield double

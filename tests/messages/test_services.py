@@ -4,6 +4,8 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from tandem.errors import SettingsError
 from tandem.messages.message import Message
 from tandem.messages.sending import Undelivered, send_all
 from tandem.messages.services import Service, open_url, to_author
-from tests.messages.doubles import Mail, Web, words
+from tests.messages.doubles import Mail, Web, web, words
 
 SECRETS = ("hush-hush-7", "sekret-path-9", "walter")
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
@@ -26,8 +28,8 @@ MESSAGE = Message(
 )
 
 
-def send(service: Service, limit: float = 10.0) -> dict[str, str]:
-    return send_all({service.name: lambda: service.send(MESSAGE)}, limit)
+def send(service: Service, limit: float = 10.0, message: Message = MESSAGE) -> dict[str, str]:
+    return send_all({service.name: lambda: service.send(message)}, limit)
 
 
 def test_a_webhook_gets_plain_text(hook: Web) -> None:
@@ -52,6 +54,23 @@ def test_slack_gets_its_own_markup_and_nobody_is_called(hook: Web) -> None:
     assert "<!channel>" not in text and "<@U012>" not in text and "@everyone" not in text
     assert "icon_url" not in posted.json(), "no picture from somewhere else"
     assert "&lt;!channel&gt;" in text and "|click>" not in text and "*bold*" not in text.replace("\\*bold\\*", "")
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_teams_gets_a_card_and_nobody_is_called(tmp_path: Path) -> None:
+    called = replace(MESSAGE, why="said <at>ann@example.org</at>")
+    with web(tls=tmp_path) as teams:
+        (service,) = open_url(f"workflows://127.0.0.1:{teams.port}/sekret-path-9/hush-hush-7?verify=no", "TEAM")
+        assert send(service, message=called) == {} and service.name == "TEAM (workflow)"
+    (posted,) = teams.posted
+    assert posted.path.startswith("/workflows/sekret-path-9/triggers/manual/paths/invoke?")
+    (card,) = posted.json()["attachments"]
+    assert card["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert "entities" not in card["content"]["msteams"], "a commit's message must not call people"
+    subject, text = (block["text"] for block in card["content"]["body"])
+    assert subject == MESSAGE.subject and "[The run](<http://127.0.0.1:4200/runs/flow-run/0a_b>)" in text
+    assert "tandem unblock digits production 3f2a_91 --why TEXT" in text, "a command can be copied"
+    assert "[click](" not in text and "<at>" not in text
 
 
 def test_several_urls_at_one_place_are_several_services(hook: Web) -> None:
