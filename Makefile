@@ -12,7 +12,7 @@ stop:  ## end everything that the demo left running
 	@if [ -x .venv/bin/tandem ]; then .venv/bin/tandem down --everything; else echo "nothing runs"; fi
 
 test: check  ## everything that must pass
-	.venv/bin/pytest -n 3   # two processors: much of what they do is wait
+	.venv/bin/pytest -n 2
 
 check: .venv/dev.installed  ## style, types, the arrows between packages
 	.venv/bin/ruff check .

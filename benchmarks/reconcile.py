@@ -10,6 +10,7 @@ Each run is a process of its own, as a worker starts it, against a real Prefect 
 import argparse
 import json
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -76,16 +77,30 @@ def main() -> None:
         repository(root, apps)
         for app in apps:
             at_rest(root, app, place)
+        before = stored(root)
         found = [run(asked.profile) for _ in range(asked.runs)]
+        time.sleep(3)  # events are written in batches
+        grown = (stored(root) - before) / asked.runs
     seconds = sorted(each["seconds"] for each in found)
     print(f"{asked.apps} apps, {'docker-registry' if place else 'folders'}: reconcile took")
     print(f"  {statistics.median(seconds):.2f} s ({seconds[0]:.2f} to {seconds[-1]:.2f}), of it", end=" ")
     print(f"{statistics.median(each['cpu'] for each in found):.2f} s on the CPU")
+    print(f"  Prefect's database grew by {grown / 1024:.0f} KiB a round")
     print(f"  requests: {', '.join(f'{n} to {where}' for where, n in requests(found[-1]).items())}")
 
 
 def requests(one: dict[str, float]) -> Counter[str]:
     return Counter({name: int(number) for name, number in one.items() if name not in ("seconds", "cpu")})
+
+
+def stored(root: Path) -> int:
+    """Bytes that Prefect's database holds, its log included."""
+    with closing(sqlite3.connect(root / "prefect" / "prefect.db")) as database:
+        database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        pages, free, size = (
+            database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+    return int((pages - free) * size)
 
 
 def run(profile: str) -> dict[str, float]:

@@ -28,17 +28,18 @@ def follow(
         return
     log, now = get_run_logger(), stages.now()
     if why := permission.waits(wish, state, candidate, now):
-        log.info(why)
+        log.info("%s: %s", settings.app, why)
         return
+    wanted = f"{settings.app}: {candidate.tag} is wanted in {environment}"
     here = {"app": settings.app, "environment": environment}
     others = (run for run in living if run.flow in ("release", "rollback"))
     if busy := [run.name for run in others if here.items() <= run.parameters.items()]:
-        log.info("%s is wanted in %s, where %s is under way", candidate.tag, environment, ", ".join(busy))
+        log.info("%s, where %s is under way", wanted, ", ".join(busy))
         return
     parameters = {**here, "unattended": True}  # it chooses again: something newer may have come in meanwhile
     key = f"follow/{settings.app}:{environment}:{candidate.digest}"
     standing = attempts.once(f"release/{settings.app}-{environment}", parameters, key, now, _final)
-    log.info("%s is wanted in %s: %s", candidate.tag, environment, standing.says)
+    log.info("%s: %s", wanted, standing.says)
 
 
 def _final(run: Run) -> str:

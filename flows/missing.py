@@ -37,11 +37,11 @@ def start_integrate(settings: Settings, ladder: Sequence[Pair]) -> list[Pair]:
     """
     log, (wanted, *halves) = get_run_logger(), ladder
     standing = _integrate(settings, wanted)
-    log.info("%s has no candidate: %s", wanted.tag, standing.says)
+    log.info("%s: %s has no candidate: %s", settings.app, wanted.tag, standing.says)
     if not standing.stuck:
         return [wanted]
     for half in halves:
-        log.info("instead %s: %s", half.tag, _integrate(settings, half).says)
+        log.info("%s: instead %s: %s", settings.app, half.tag, _integrate(settings, half).says)
     return [wanted, *halves]
 
 
@@ -68,4 +68,4 @@ def cancel_superseded(settings: Settings, pairs: Sequence[Pair], waiting: Sequen
         ours, _, _ = run.key.rpartition(":")
         if ours.startswith(f"integrate/{settings.app}:") and ours not in wanted:
             runs.cancel(run.id, f"{attempts.SUPERSEDED}{newest}")
-            get_run_logger().info("cancelled %s: %s%s", run.name, attempts.SUPERSEDED, newest)
+            get_run_logger().info("%s: cancelled %s: %s%s", settings.app, run.name, attempts.SUPERSEDED, newest)

@@ -1,12 +1,11 @@
 """reconcile: level-triggered, every minute: start what is missing, end what was left half done."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
-from typing import Any, cast
 
 from prefect import flow, get_run_logger
-from prefect.futures import PrefectFuture
-from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tandem.errors import Busy, TandemError
 from tandem.records import State
@@ -18,7 +17,6 @@ from . import backends, rounds, stages
 from .follow import follow
 from .lock import environment_lock
 from .missing import cancel_superseded, missing_pairs, start_integrate
-from .stages import stage
 from .stock import Fetched, stock
 from .zombies import living
 
@@ -42,7 +40,6 @@ def end_half_releases(settings: Settings) -> tuple[dict[str, State], list[str]]:
     return states, troubles
 
 
-@stage("reconcile {name}")
 def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[Run], fetched: Fetched) -> list[str]:
     """Bring one app a step nearer to what it should be; what stood in the way, one sentence each."""
     settings = Settings.load(name, root)
@@ -67,11 +64,7 @@ def bring_nearer(root: Path, name: str, alive: Sequence[Run], waiting: Sequence[
     return troubles
 
 
-@flow(
-    flow_run_name="reconcile {app}",
-    description="Start what is missing, end what was left half done.",
-    task_runner=cast("TaskRunner[PrefectFuture[Any]]", ThreadPoolTaskRunner(max_workers=AT_ONCE)),
-)
+@flow(flow_run_name="reconcile {app}", description="Start what is missing, end what was left half done.")
 def reconcile(app: str = "") -> None:
     """Bring every app one step nearer to what it should be; one app's trouble never stops another's.
 
@@ -80,15 +73,20 @@ def reconcile(app: str = "") -> None:
     """
     root, fetched = find_root(), Fetched()
     alive, waiting = living(stages.now()), runs.in_states("integrate", ["SCHEDULED"])
-    nearer = {name: bring_nearer.submit(root, name, alive, waiting, fetched) for name in ([app] if app else apps(root))}
-    troubles = {name: _troubles(name, future.result(raise_on_failure=False)) for name, future in nearer.items()}
+    # Not tasks: with nothing to do, which is nearly always, each would be one more row a minute in Prefect's database.
+    with ThreadPoolExecutor(AT_ONCE, "reconcile") as pool:
+        nearer = {
+            name: pool.submit(copy_context().run, bring_nearer, root, name, alive, waiting, fetched)
+            for name in ([app] if app else apps(root))
+        }
+    troubles = {name: _troubles(name, future) for name, future in nearer.items()}
     rounds.troubles(root, troubles)
     if any(troubles.values()):
         raise TandemError("\n".join(sentence for said in troubles.values() for sentence in said))
 
 
-def _troubles(name: str, came: list[str] | BaseException) -> list[str]:
+def _troubles(name: str, nearer: Future[list[str]]) -> list[str]:
     """What stood in one app's way, each with its name before it."""
-    if not isinstance(came, BaseException):
-        return came
-    return [f"{name}: {'; '.join(str(came).splitlines())}"]
+    if trouble := nearer.exception():
+        return [f"{name}: {'; '.join(str(trouble).splitlines())}"]
+    return nearer.result()

@@ -30,12 +30,15 @@ class ApiError(TandemError):
         self.status = status
 
 
+PATIENCE = 90.0  # seconds: on SQLite Prefect's server now and then waits for its own lock, and gives up after 60
+
+
 @dataclass(frozen=True)
 class Api:
     """A Prefect server. `patience` is how many seconds a busy or absent server is waited for."""
 
     client: httpx.Client
-    patience: float = 60.0
+    patience: float = PATIENCE
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[float, float], float] = field(default=random.uniform)
@@ -83,7 +86,7 @@ class Api:
         return self.client.request(method, path, json=body)
 
 
-def connect(environ: Mapping[str, str] | None = None, patience: float = 60.0) -> Api:
+def connect(environ: Mapping[str, str] | None = None, patience: float = PATIENCE) -> Api:
     """The server that PREFECT_API_URL names, with the key or the `user:password` that Prefect's settings hold.
 
     Without PREFECT_API_URL, inside a flow run, the temporary server that records the run. Raises NoServer.

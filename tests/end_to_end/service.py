@@ -29,6 +29,7 @@ SLEEPY = """
   enforce_parameter_schema: true
   work_pool: {name: tandem, work_queue_name: default}
 """
+SECRET = "a secret of the tests, long enough"
 HOOKS = '[hooks]\ngeneric = { env = "HOOK_SECRET" }\n'
 
 
@@ -51,7 +52,7 @@ class Service:
     def env(self) -> dict[str, str]:
         """Nothing of the caller's but PATH."""
         said = {"PATH": os.environ["PATH"], "HOME": str(self.root), "PYTHONPATH": str(STUB), "LANG": "C.UTF-8"}
-        return said | {"HOOK_SECRET": "a secret of the tests, long enough"}
+        return said | {"HOOK_SECRET": SECRET}
 
     def tandem(self, *words: str) -> str:
         """A `tandem` command; what it said."""
