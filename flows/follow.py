@@ -7,6 +7,9 @@ from prefect import get_run_logger
 from tandem.records import State
 from tandem.settings import Settings
 from tandem.targets import choose, permission
+from tandem.triggers import runs
+from tandem.triggers.api import connect
+from tandem.triggers.hints import DEPLOYMENT
 from tandem.triggers.runs import Run
 
 from . import attempts, stages
@@ -40,6 +43,19 @@ def follow(
     key = f"follow/{settings.app}:{environment}:{candidate.digest}"
     standing = attempts.once(f"release/{settings.app}-{environment}", parameters, key, now, _final)
     log.info("%s: %s", wanted, standing.says)
+
+
+def hint(settings: Settings, after: str | None = None) -> None:
+    """Have this app looked at now and not within the minute, where an environment follows what just became true.
+
+    That is a new candidate, or, with `after`, one that was verified in that environment. Never fails a run.
+    """
+    if not any(wish.follow and wish.after == after for wish in settings.toml.environments.values()):
+        return
+    try:
+        runs.start(DEPLOYMENT, {"app": settings.app}, api=connect(patience=3))
+    except Exception as trouble:  # reconcile comes every minute anyway
+        get_run_logger().info("%s is looked at in the next minute, not at once: %s", settings.app, trouble)
 
 
 def _final(run: Run) -> str:

@@ -16,7 +16,7 @@ from tandem.settings import Settings
 from tandem.source import SuiteReport, run_suite
 from tandem.targets.trial import Trial
 
-from . import backends, cards, ingredients, proof, telling
+from . import backends, cards, follow, ingredients, proof, telling
 from .backends import AppName
 from .ingredients import Ingredients
 from .stages import stage
@@ -167,4 +167,6 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
         report = report or run_tests_inside(settings, source, image)
         trial = test_image(settings, image)
         cards.candidate(settings, chosen, image, layers, report, trial)
-        return mark_candidate(settings, chosen, image, layers, report, trial)
+        candidate = mark_candidate(settings, chosen, image, layers, report, trial)
+    follow.hint(settings)
+    return candidate

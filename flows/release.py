@@ -13,7 +13,7 @@ from tandem.targets import permission, transitions
 from tandem.targets.advance import advance
 from tandem.targets.choose import Choice
 
-from . import approvals, backends, cards, ingredients, late, rounds, stages, telling
+from . import approvals, backends, cards, follow, ingredients, late, rounds, stages, telling
 from .backends import AppName, EnvironmentName
 from .lock import environment_lock
 from .stages import stage
@@ -134,6 +134,7 @@ def bring_in(
     address = target.running().address
     get_run_logger().info("%s runs %s at %s", environment, candidate.tag, address)
     telling.released(settings, environment, state.value, address)
+    follow.hint(settings, after=environment)
     return state.value.history[0]
 
 

@@ -44,6 +44,17 @@ def test_a_newer_candidate_goes_there_by_itself_and_once(line, releases) -> None
     assert releases.states() == ["COMPLETED"] * 2 and state().current.candidate == newer
 
 
+@pytest.mark.more('follow = true\n[environments.production]\nfollow = true\nafter = "local"\ntarget = "process:"')
+def test_who_follows_is_looked_at_at_once_and_not_within_the_minute(line, releases) -> None:
+    asked = deploy(reconcile, "hinted")
+    integrate("tiny")
+    assert [run["parameters"] for run in asked.runs()] == [{"app": "tiny"}], "a candidate came about"
+    integrate("tiny")
+    assert len(asked.runs()) == 1, "nothing did"
+    release("tiny", "local")
+    assert len(asked.runs()) == 2, "it was verified in local"
+
+
 def test_without_follow_it_waits_for_its_night(line, releases) -> None:
     integrate("tiny")
     reconcile("tiny")
