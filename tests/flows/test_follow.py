@@ -98,7 +98,7 @@ def test_what_failed_by_the_environments_fault_is_tried_again_but_not_at_once(li
 
 @pytest.mark.more("follow = true")
 def test_beside_a_living_release_nothing_is_started(line, releases) -> None:
-    line.commit(**{"STARTUP := 0": "STARTUP := 6"})
+    line.commit(**{"STARTUP := 0": "STARTUP := 9"})
     integrate("tiny")
     killed = running()  # by other tests: nobody has said so yet
     by_hand = line.start("from tandem.flows.release import release; release('tiny', 'local')")

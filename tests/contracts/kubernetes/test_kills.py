@@ -19,7 +19,12 @@ FILES = (quick(), service(), rules())
 
 def killed(line: Wire, place: Place, change: int, call: Callable[[KubernetesTarget], object]) -> bool:
     """Make the call in a process that is killed before its n-th change, or when it waits; whether it was."""
-    process = multiprocessing.get_context("fork").Process(target=lambda: call(place.target(line.client())))
+
+    def run() -> None:
+        call(place.target(line.client()))
+        os._exit(0)  # what others left to be done at this process' end is not the child's
+
+    process = multiprocessing.get_context("fork").Process(target=run)
     made = 0
 
     def kill(asked: Asked) -> str | None:
