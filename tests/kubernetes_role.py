@@ -22,7 +22,7 @@ def bind_role(cluster: Cluster, namespace: str, subject: dict[str, str]) -> None
         kind, name = subject["kind"], subject["name"]
         user = name if kind == "User" else f"system:serviceaccount:{namespace}:{name}"
         wish = {"namespace": namespace, "verb": "list", "resource": "pods"}
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         reviews = client.AuthorizationV1Api(api)
         while not reviews.create_subject_access_review(
             {"spec": {"user": user, "resourceAttributes": wish}}

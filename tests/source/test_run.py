@@ -27,8 +27,8 @@ def test_a_program_gets_its_own_environment_and_stdin_and_its_output_is_told_in_
 def test_a_program_that_outlives_its_limit_is_ended_with_its_children():
     text = "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
     finished = run(python(text, time_limit=0.7))
-    assert finished.timed_out and finished.code < 0 and finished.seconds < 6
-    gone = time.monotonic() + 5
+    assert finished.timed_out and finished.code < 0 and finished.seconds < 60
+    gone = time.monotonic() + 60
     while time.monotonic() < gone:
         try:
             os.kill(int(finished.output), 0)
@@ -40,7 +40,7 @@ def test_a_program_that_outlives_its_limit_is_ended_with_its_children():
 def test_a_child_that_keeps_the_pipe_open_does_not_keep_us():
     finished = run(python("import subprocess; subprocess.Popen(['sleep', '600']); print('done')"))
     assert (finished.code, finished.output, finished.timed_out) == (0, "done", False)
-    assert finished.seconds < 5
+    assert finished.seconds < 60
 
 
 def test_a_stream_is_read_as_it_comes_and_ends_with_its_reader():
@@ -48,7 +48,7 @@ def test_a_stream_is_read_as_it_comes_and_ends_with_its_reader():
     assert [next(records), next(records)] == [b"0", b"1"]
     began = time.monotonic()
     records.close()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60  # it would print its last line after 4851 s
 
 
 def test_a_stream_that_fails_says_so_at_its_end():

@@ -221,12 +221,10 @@ def test_a_log_that_grows_is_cut_and_its_writer_goes_on(tmp_path: Path) -> None:
     assert (tmp_path / "app.log.1").stat().st_size == launch.LOG_LIMIT
 
 
-def test_the_holder_is_small_and_there_at_once(app_image: Make, open_process: Open, free_port: int) -> None:
+def test_the_holder_is_small(app_image: Make, open_process: Open, free_port: int) -> None:
     target = open_process(f"127.0.0.1:{free_port}")
-    began = time.monotonic()
     with reach.holder(target.folder, target.address) as holder:
         pid = holder.ask("status")["pid"]
-    assert time.monotonic() - began < 5  # 0.1 s on an idle machine
     if sys.platform == "linux":
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         assert int(status["VmRSS"].split()[0]) < 25_000

@@ -114,7 +114,7 @@ image = image_of(open_registry(f"oci:{{tmp}}/registry", tmp), "v1")
 try_image(image, VerifySettings(ready="/readyz"), tmp / "trials", tmp)
 """
     trial = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (pids := list(tmp_path.glob("trials/*/pid"))):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -110,7 +110,7 @@ def test_what_is_never_ready_says_what_was_seen_last(address: str) -> None:
     ready = wait_ready(address, VerifySettings(ready="/busy", time_limit=0.3))
     assert ready.failure is not None
     assert "did not answer 200 within 0.3 s (last: status 503:" in ready.failure
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 30
 
 
 def test_what_died_is_not_waited_for(free_port: int) -> None:

@@ -66,7 +66,7 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.said.append(record.getMessage())
 
-    def wait(self, text: str, seconds: float = 10.0) -> str:
+    def wait(self, text: str, seconds: float = 60.0) -> str:
         """Until a line holds this text; that line."""
         deadline = time.monotonic() + seconds
         while not (found := [line for line in self.said if text in line]):

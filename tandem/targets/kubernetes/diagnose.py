@@ -26,6 +26,7 @@ CANNOT_RUN = (  # what the runtime says of a command, a user or a folder that th
 )
 SCALING = ("TriggeredScaleUp", "Nominated", "NominatedNode")
 NOT_THERE = re.compile(r"\b(configmap|secret|persistentvolumeclaim) \"\S+\" not found")
+NOT_YET = re.compile(r"failed to sync (configmap|secret) cache")  # the kubelet has not heard from the API: it asks again
 MOUNT = 3.0  # seconds that a volume's ConfigMap may be missing: a kubelet learns of a new one a moment later
 SCHEDULER = 15.0  # seconds a pod may be unschedulable: an autoscaler that will make room says so within 10
 
@@ -80,7 +81,7 @@ def _of_container(pod: str, container: Json, events: Sequence[Json], init: bool,
     if reason in NO_IMAGE and not _secret_late(events):
         told = [e["message"] for e in events if e.get("reason") == "Failed" and "pull" in str(e.get("message", ""))]
         return Finding(_image(next(iter(told), message or reason)), "environment", pod)
-    if reason == "CreateContainerConfigError":
+    if reason == "CreateContainerConfigError" and not NOT_YET.search(message):
         return Finding(f"container {name} of pod {pod} cannot be made: {message}", "environment", pod)
     if reason in NO_START:
         return Finding(

@@ -57,6 +57,13 @@ def test_a_container_that_does_not_start_is_the_images_fault_or_the_nodes(
     assert found and found.fault == fault and message in found.reason
 
 
+def test_a_kubelet_that_has_not_heard_of_a_configmap_yet_asks_again() -> None:
+    """Seen on a busy node: the first try timed out, and the second found it."""
+    waiting = {"reason": "CreateContainerConfigError", "message": "failed to sync configmap cache: timed out waiting"}
+    assert of(pod({"waiting": waiting})) is None
+    assert of(pod({"waiting": waiting | {"message": 'configmap "rules" not found'}}))
+
+
 def test_what_others_pods_say_is_not_this_ones() -> None:
     assert of(pod({"running": {}}), event("Failed", "Failed to pull image", name="another")) is None
 

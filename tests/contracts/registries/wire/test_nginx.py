@@ -35,7 +35,7 @@ def nginx(plain: str, tmp_path: Path) -> Iterator[str]:
         events {{}} http {{ access_log off; {folders} {server} }}""")
     process = subprocess.Popen(["nginx", "-c", config, "-p", tmp_path, "-e", tmp_path / "error.log"])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not answers(address):
             assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "error.log").read_text()
             time.sleep(0.02)

@@ -42,7 +42,7 @@ def threads() -> list[str]:
 
 
 def wait_until(so: Callable[[], bool], seen: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 60
     while not so():
         assert time.monotonic() < deadline, seen()
         time.sleep(0.01)
