@@ -71,7 +71,7 @@ def processes(folder: Path, every: list[Kind]) -> Iterator[tuple[Api, subprocess
         return started[-1]
 
     try:
-        server = start([sys.executable, "-m", "prefect", "server", "start", "--port", str(port)])
+        server = start([sys.executable, "-m", "tandem.cli.prefect_server", "start", "--port", str(port)])
         until(lambda: answers(f"{url}/health"), "the server")
         api = connect({"PREFECT_API_URL": url})
         flow = api.post("flows/", {"name": "hinted"})["id"]

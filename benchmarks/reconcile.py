@@ -117,7 +117,7 @@ def prefect(root: Path) -> Iterator[str]:
     port = free_port()
     (root / "prefect").mkdir()
     os.environ |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_SERVER_LOGGING_LEVEL": "ERROR"}
-    argv = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    argv = [sys.executable, "-m", "tandem.cli.prefect_server", "start", "--port", str(port)]
     with (root / "prefect.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
     try:

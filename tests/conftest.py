@@ -1,29 +1,46 @@
 """What tests of several parts share."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import pytest
 
 Report = pytest.TestReport
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 for who binds it later.
+
+    None of those that the kernel gives away to whoever asks for any, and none that another process of this run finds:
+    between now and then it would be gone now and then.
+    """
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    mine = range(20_000 + number, 30_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    for port in random.SystemRandom().sample(mine, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("100 ports between 20000 and 30000 are taken")
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prefect server on SQLite, one a test process."""
     home = tmp_path_factory.mktemp("prefect")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     env = os.environ | {
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    command = [sys.executable, "-m", "tandem.cli.prefect_server", "start", "--port", str(port)]
     # imported here: the app's own tests have this file too, and neither of these packages
     import httpx
     from prefect.events.worker import EventsWorker
@@ -34,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     api = f"http://127.0.0.1:{port}/api"
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while True:
             try:
                 if httpx.get(f"{api}/health").status_code == 200:
@@ -50,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             EventsWorker.drain_all(timeout=30)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -72,6 +89,7 @@ PARTS = (  # the longest first, but flows not before what forks: their threads h
     "tests/cli/",
 )
 SLOW = ("tests/end_to_end/", "tests/contracts/kubernetes/")  # packages are fetched, suites run, a cluster is built once
+WAIT = {"server", "machine", "base_image"}  # Prefect's server takes its time; a base image is made once
 
 
 def part_of(item: str) -> int:
@@ -83,7 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest parts first, so that no process ends long after the others."""
     items.sort(key=lambda item: part_of(item.nodeid))
     for item in items:
-        if item.nodeid.startswith(SLOW):
+        slow = item.nodeid.startswith(SLOW) or not WAIT.isdisjoint(getattr(item, "fixturenames", ()))
+        if slow and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(900))
 
 

@@ -133,7 +133,7 @@ def own_engine(shared: Path) -> Iterator[str]:
         yield f"unix://{named.read_text()}/docker.sock"
     finally:
         user.shutdown(socket.SHUT_WR)
-        user.settimeout(60)
+        user.settimeout(240)  # as long as a test's own time limit allows
         assert user.recv(16) == b""  # where this was the last user, all is gone now
         user.close()
 
@@ -142,7 +142,7 @@ def _started(folder: Path, log: Path) -> socket.socket:
     with log.open("ab") as written:
         argv = [sys.executable, str(DOCKERD), str(folder)]
         supervisor = subprocess.Popen(argv, stdout=written, stderr=written, start_new_session=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while True:
         if user := _join(folder):
             return user

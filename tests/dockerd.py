@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-PATIENCE = 60.0  # seconds until the daemon answers, and until its first user comes
+PATIENCE = 150.0  # seconds until the daemon answers, and until its first user comes
 
 
 def main(folder: Path) -> None:

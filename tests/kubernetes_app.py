@@ -9,7 +9,7 @@ metadata:
   name: digits
 spec:
   replicas: 1
-  progressDeadlineSeconds: 30
+  progressDeadlineSeconds: 120
   strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 100%}}
   selector: {matchLabels: {app: digits}}
   template:
@@ -21,7 +21,8 @@ spec:
         - name: app
           image: digits
           ports: [{containerPort: 8000}]
-          readinessProbe: {httpGet: {path: /readyz, port: 8000}, periodSeconds: 1}
+          readinessProbe: # patient: on a busy machine an app may not answer for some seconds, and is ready still
+            {httpGet: {path: /readyz, port: 8000}, timeoutSeconds: 10, failureThreshold: 10, periodSeconds: 1}
           resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
           lifecycle: {preStop: {sleep: {seconds: 3}}}
 """

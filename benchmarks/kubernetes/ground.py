@@ -151,7 +151,7 @@ def prefect(home: Path) -> Iterator[str]:
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     lease = "prefect.server.concurrency.lease_storage.filesystem"
     os.environ["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] = lease
-    with running([sys.executable, "-m", "prefect", "server", "start", "--port", str(port)], home, port):
+    with running([sys.executable, "-m", "tandem.cli.prefect_server", "start", "--port", str(port)], home, port):
         api, until = f"http://127.0.0.1:{port}/api", time.monotonic() + 60
         while True:
             with contextlib.suppress(httpx.HTTPError):

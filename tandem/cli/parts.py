@@ -21,6 +21,7 @@ from tandem.triggers.api import Api
 
 PORT, RECEIVER_PORT = 4200, 4280
 FLOWS = ("integrate", "release", "reconcile", "rollback", "publish", "prune", "approve")
+SERVER = "tandem.cli.prefect_server"
 TANDEM = (sys.executable, "-c", "from tandem.cli import main; main()")  # the command, wherever it is installed
 Say = Callable[[str], None]
 
@@ -31,7 +32,7 @@ def server(root: Path, say: Say) -> Server:
     if found and not found.ours:
         say(f"server: {found.page} (PREFECT_API_URL)")
         return found
-    child, about, last = children.find(root, "server"), what(root), environment.known(root, "url")
+    child, about, last = children.find(root, "server"), what(root, SERVER), environment.known(root, "url")
     if found and child and child.about == about:
         if _answers(root, found, seconds=30):
             say(f"server: runs at {found.page}")
@@ -43,7 +44,7 @@ def server(root: Path, say: Say) -> Server:
         if port != usual:
             say(f"server: port {usual} is taken, {port} instead")
         found = Server(f"http://127.0.0.1:{port}/api", ours=True)
-        argv = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        argv = [sys.executable, "-m", SERVER, "start", "--host", "127.0.0.1", "--port", str(port)]
         children.start(root, "server", argv, env(root, found), about)
         if _answers(root, found, seconds=180):
             environment.note(root, "url", found.url)

@@ -79,7 +79,7 @@ class Machine:
 
     def api(self, url: str = "") -> Api:
         """The API, or what stands before it."""
-        return connect({"PREFECT_API_URL": url or self.url}, patience=120)
+        return connect({"PREFECT_API_URL": url or self.url}, patience=240)
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     yield Machine(root, done.stdout, tandem)
     done = tandem("down")
     assert done.returncode == 0 and "server: ended" in done.stdout, done.stdout + done.stderr
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while any(_lives(pid) for pid in pids):  # the dead leave the list when init has counted them
         assert time.monotonic() < deadline, f"left over: {[pid for pid in pids if _lives(pid)]}"
         time.sleep(0.05)
@@ -130,7 +130,7 @@ def stumbling(machine: Machine) -> Iterator[tuple[str, list[str]]]:
     "cut": done by the server, and the connection closed without an answer.
     """
     faults: list[str] = []
-    server = httpx.Client(base_url=machine.url.removesuffix("/api"), timeout=30)
+    server = httpx.Client(base_url=machine.url.removesuffix("/api"), timeout=120)
 
     class Proxy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,13 +1,14 @@
 """The clouds' storage on this machine, once a test process: Azurite and moto."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A port that nobody has now, and that the system gives nobody who asks it for any, until it is bound again."""
+    while True:
+        port = random.randrange(11_000, 20_000)
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -71,11 +75,11 @@ def server(argv: list[str | Path], folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         started.terminate()
-        started.wait(10)
+        started.wait(60)
 
 
 def wait_for(ready: Callable[[], bool], alive: Callable[[], bool], last_seen: Callable[[], str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not ready():
         assert alive() and time.monotonic() < deadline, last_seen()
         time.sleep(0.02)

@@ -19,7 +19,8 @@ from tandem.cli import children, deployments, environment
 from tandem.settings import Settings
 from tandem.triggers import runs
 from tandem.triggers.api import Api, connect
-from tests.flows.conftest import APP_TOML, SERVE, TESTS, free_port
+from tests.conftest import free_port
+from tests.flows.conftest import APP_TOML, SERVE, TESTS
 
 Found = TypeVar("Found")
 STUB = Path(__file__).parents[1] / "cli" / "stub"
@@ -65,7 +66,7 @@ class Service:
 
     def api(self) -> Api:
         """Prefect's server as it is now."""
-        return connect({"PREFECT_API_URL": str(environment.known(self.root, "url"))}, patience=60)
+        return connect({"PREFECT_API_URL": str(environment.known(self.root, "url"))}, patience=240)
 
     def pid(self, name: str) -> int | None:
         """The living process of that name; of several templates the newest."""
@@ -81,6 +82,14 @@ class Service:
         os.kill(pid, number)
         return pid
 
+    def kill_together(self, *names: str) -> None:
+        """As a power cut does. What ends with another may be gone before its turn."""
+        pids = [self.pid(name) for name in names]
+        assert all(pids), f"not all of {names} are there to kill:\n{self.log()}"
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def whole(self) -> bool:
         """Whether everything is there and answers."""
         parts = ("server", "worker", "receiver", "supervisor", "template")
@@ -88,27 +97,25 @@ class Service:
             return False
         try:
             for key, path in (("url", "/health"), ("receiver", "/healthz")):
-                httpx.get(f"{environment.known(self.root, key)}{path}", timeout=3).raise_for_status()
+                httpx.get(f"{environment.known(self.root, key)}{path}", timeout=30).raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
         return True
 
-    def becomes_whole(self, seconds: float = 90) -> float:
-        """Wait for that; the seconds it took."""
-        began = time.monotonic()
-        until(self.whole, seconds, self.log)
-        return time.monotonic() - began
+    def becomes_whole(self) -> None:
+        """Wait for that."""
+        until(self.whole, 300, self.log)
 
     def sleepy(self, seconds: float) -> tuple[str, Path]:
         """A run that has begun: its id and its note."""
         note = self.root / f"note-{time.time_ns()}"
         run = runs.start("sleepy/test", {"seconds": seconds, "note": str(note)}, api=self.api())
-        until(lambda: note.exists() and note.read_text(), 90, self.log)
+        until(lambda: note.exists() and note.read_text(), 240, self.log)
         return run, note
 
-    def over(self, run: str, seconds: float = 120) -> str:
+    def over(self, run: str) -> str:
         """The state in which a run ended."""
-        until(lambda: (found := runs.read(run, self.api())) and found.over, seconds, self.log)
+        until(lambda: (found := runs.read(run, self.api())) and found.over, 300, self.log)
         return runs.read(run, self.api()).state
 
     def state(self) -> dict[str, object]:
@@ -147,7 +154,7 @@ def service(root: Path) -> Iterator[Service]:
         yield made
     finally:
         made.tandem("down", "--everything")
-        until(lambda: not made.processes(), 20, made.processes)
+        until(lambda: not made.processes(), 120, made.processes)
 
 
 def commit(made: Service, **replacements: str) -> None:
@@ -155,6 +162,7 @@ def commit(made: Service, **replacements: str) -> None:
     text = SERVE
     for old, new in replacements.items():
         text = text.replace(old, new)
+    text = text.replace('HELD = ""', f'HELD = "{made.root}"')
     (made.root / "code" / "serve.py").write_text(text + f"# {time.time_ns()}\n")
     (made.root / "code" / "test_tiny.py").write_text(TESTS)
     git = ["git", "-C", str(made.root / "code"), "-c", "user.name=ann", "-c", "user.email=ann@example.org"]

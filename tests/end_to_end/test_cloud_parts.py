@@ -78,8 +78,9 @@ def released(tandem: Run) -> str:
     tag = re.findall(r"[0-9a-f]{12}-[0-9a-f]{12}-[0-9a-f]{8}", tandem("integrate", "digits"))[-1]
     address = tandem("release", "digits", "local").split()[-1]
     picture = base64.b64encode(sample()).decode()
-    assert '"7"' in httpx.post(f"{address}/score", json={"input": [picture]}).text
-    assert httpx.get(f"{address}/version").json()["model"]["version"] in tandem("candidates", "digits", "--json")
+    assert '"7"' in httpx.post(f"{address}/score", json={"input": [picture]}, timeout=60).text
+    version = httpx.get(f"{address}/version", timeout=60).json()["model"]["version"]
+    assert version in tandem("candidates", "digits", "--json")
     return str(tag)
 
 

@@ -13,16 +13,19 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tandem.records import Pair
+from tandem.triggers.api import Api, connect
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
+PATIENCE = 120_000  # milliseconds: Prefect's server may be silent for a minute
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET))
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(QUIET), timeout=PATIENCE)
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)  # not the page's: 5 s
         yield page
         browser.close()
 
@@ -36,9 +39,9 @@ def base(clone: Path) -> str:
 
 def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -> str:
     """Submit the deployment's form, with these fields filled; the id of the run."""
-    found = httpx.get(f"{base}/api/deployments/name/{deployment}", timeout=60).json()
+    found = api(base).get(f"deployments/name/{deployment}")
     page.goto(f"{base}/deployments/deployment/{found['id']}/run")
-    expect(field(page, "app")).to_have_value("digits", timeout=120_000)  # the form knows its defaults
+    expect(field(page, "app")).to_have_value("digits")  # the form knows its defaults
     for name, value in fields.items():
         field(page, name).fill(value)
     shoot(page, f"form-{deployment.replace('/', '-')}")
@@ -46,10 +49,15 @@ def start_from_its_form(page: Page, base: str, deployment: str, **fields: str) -
     for _ in range(5):  # a busy server answers 503, and a person tries again
         submit.press("Enter")  # the page's notice of that 503 lies over the button until it is dismissed
         with contextlib.suppress(AssertionError):
-            expect(submit).to_be_hidden(timeout=30_000)
+            expect(submit).to_be_hidden(timeout=75_000)  # a 503 may take a minute, and two runs are one too many
             break
     query = {"deployments": {"id": {"any_": [found["id"]]}}, "sort": "START_TIME_DESC"}
-    return until(lambda: httpx.post(f"{base}/api/flow_runs/filter", json=query, timeout=60).json())[0]["id"]
+    return until(lambda: api(base).post("flow_runs/filter", query))[0]["id"]
+
+
+def api(base: str) -> Api:
+    """Prefect's API behind the pages, patiently."""
+    return connect({"PREFECT_API_URL": f"{base}/api"}, patience=240)
 
 
 def field(page: Page, name: str) -> Locator:
@@ -63,8 +71,7 @@ def until(ask, seconds: float = 240):
     found = None
     while not found:
         assert time.monotonic() < deadline
-        with contextlib.suppress(httpx.TransportError):  # the server is busy: a person reloads the page
-            found = ask()
+        found = ask()
         time.sleep(0 if found else 0.5)
     return found
 
@@ -73,7 +80,7 @@ def completed(base: str, run: str) -> dict:
     """The run when it is over."""
 
     def over() -> dict | None:
-        found = httpx.get(f"{base}/api/flow_runs/{run}", timeout=60).json()
+        found = api(base).get(f"flow_runs/{run}")
         return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
 
     found = until(over)
@@ -109,7 +116,7 @@ def test_integrate_and_release_run_from_their_forms(
         expect(page.get_by_text(stage, exact=True).first).to_be_visible()
     shoot(page, "release")
     address = tandem(clone, "status", "digits").split(" at ")[1].split(",")[0]
-    assert httpx.get(f"{address}/readyz").status_code == 200
+    assert httpx.get(f"{address}/readyz", timeout=60).status_code == 200
 
 
 def runs(clone: Path, tandem) -> str:

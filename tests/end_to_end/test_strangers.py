@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from tandem.registries import evidence, open_registry
+from tests.conftest import free_port
 
 APPS = Path(__file__).parent / "strangers"
 TANDEM = Path(sys.executable).with_name("tandem")
@@ -61,7 +61,7 @@ class Stranger:
 
     def ask(self, path: str, body: object = None) -> Any:
         """What the users get, as JSON."""
-        answer = httpx.request("GET" if body is None else "POST", self.address + path, json=body, timeout=10)
+        answer = httpx.request("GET" if body is None else "POST", self.address + path, json=body, timeout=60)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -137,9 +137,7 @@ def test_a_fastapi_app(stranger: Callable[[str], Stranger]) -> None:
 
 def test_one_file_that_is_started_as_python_app_py_on_a_port_of_its_own(stranger: Callable[[str], Stranger]) -> None:
     greeter = stranger("plain_script")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    greeter.commit("A port that is free here", ("app.py", "PORT = 5057", f"PORT = {port}"))
+    greeter.commit("A port that is free here", ("app.py", "PORT = 5057", f"PORT = {free_port()}"))
     greeter.tandem("init")
     greeter.commit("Ship it")
     greeter.publish("words.json", {"en": "Hello", "no": "Hei"})

@@ -19,6 +19,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: 'apt install chromium'")
 ROOT = Path(__file__).parents[2]
+PATIENCE = 120_000  # milliseconds: Playwright's own 5 s for what a page must show are few on a busy machine
 SEVEN = [(70, 50), (210, 50), (170, 130), (125, 240)]  # on a paper of 280 × 280
 
 
@@ -41,14 +42,15 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(120)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
     flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
     with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=flags, timeout=PATIENCE)
+        playwright.expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -57,6 +59,7 @@ def browser() -> Iterator["playwright.Browser"]:
 def page(request: pytest.FixtureRequest, browser: "playwright.Browser", address: str) -> Iterator["playwright.Page"]:
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    page.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     elsewhere: list[str] = []
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
@@ -125,7 +128,7 @@ def _keep(page: "playwright.Page", name: str) -> None:
 
 
 def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline, seen = time.monotonic() + 60, "nothing"
+    deadline, seen = time.monotonic() + 240, "nothing"
     while time.monotonic() < deadline and server.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}readyz", timeout=10):
@@ -135,4 +138,4 @@ def _wait_until_ready(url: str, server: subprocess.Popen[bytes]) -> None:
         except OSError as error:
             seen = str(error)
         time.sleep(0.05)
-    raise AssertionError(f"the app was not ready in 60 s: {seen}, exit code {server.poll()}")
+    raise AssertionError(f"the app was not ready in 240 s: {seen}, exit code {server.poll()}")

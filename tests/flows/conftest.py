@@ -6,11 +6,11 @@ Flows run in the test's process, recorded by one real Prefect server for the who
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +19,29 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
+from tandem.messages.sending import send_all
+from tandem.triggers.api import connect
+from tests.conftest import free_port
 from tests.messages.doubles import Mail, Web, mail, web
 
 SERVE = """
 import http.server, json, os, socket, sys, threading, signal, time
 
 GREETING = "good"
+HELD = ""
 model = json.load(open(os.path.join(os.environ["MODEL_DIR"], "model.json")))
+
+def is_held():
+    try:
+        step = open(HELD + "/held").read()
+        return not step or step in open(HELD + "/.tandem/environments/tiny-local/state.json").read()
+    except OSError:
+        return False
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        if self.path == "/slow":
-            time.sleep(model.get("slow", 0))
+        while self.path == "/slow" and is_held():
+            time.sleep(0.05)
         answers = {"/": "ok", "/slow": "done", "/greeting": GREETING}
         answers |= {"/answer": model["answer"], "/deep": model.get("deep", "good")}
         body = json.dumps(answers.get(self.path)).encode()
@@ -41,7 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *args):
         print("served", self.path, flush=True)
 
-time.sleep(STARTUP := 0)
+while is_held():
+    time.sleep(0.05)
 server = http.server.ThreadingHTTPServer(("", 0), Handler, bind_and_activate=False)
 server.socket.close()
 server.socket = socket.socket(fileno=int(sys.argv[1].removeprefix("fd://")))
@@ -59,6 +71,7 @@ class Tiny(unittest.TestCase):
         self.assertNotIn("BROKEN", pathlib.Path("serve.py").read_text())
 """
 
+# Limits that nobody waits for: they are there to end what hangs.
 APP_TOML = """
 [source]
 repository = "code"
@@ -74,10 +87,11 @@ command = ["python", "serve.py", "{{listen}}"]
 env = {{ MODEL_DIR = "{{model}}" }}
 registry = "oci:registry"
 [verify]
-time_limit = "15s"
+time_limit = "240s"
 [[verify.request]]
 path = "/answer"
 json = {{ "" = 7 }}
+within = "60s"
 [environments.local]
 target = "process:"
 address = "127.0.0.1:{port}"
@@ -86,9 +100,11 @@ address = "127.0.0.1:{port}"
 [[environments.local.verify.request]]
 path = "/deep"
 json = {{ "" = "good" }}
+within = "60s"
 [[environments.local.verify.request]]
 path = "/greeting"
 json = {{ "" = "good" }}
+within = "60s"
 """
 
 
@@ -105,6 +121,7 @@ class Line:
         for old, new in replacements.items():
             assert old in text
             text = text.replace(old, new)
+        text = text.replace('HELD = ""', f'HELD = "{self.root}"')
         (self.root / "code" / "serve.py").write_text(text + f"# {time.time_ns()}\n")
         (self.root / "code" / "test_tiny.py").write_text(TESTS)
         self.git("add", "-A")
@@ -131,12 +148,25 @@ class Line:
         env = os.environ | {"PREFECT_API_URL": str(PREFECT_API_URL.value()), "PREFECT_HOME": str(PREFECT_HOME.value())}
         return subprocess.Popen([sys.executable, "-c", statement], env=env)
 
-    def until(self, seen: Callable[[], object], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+    def until(self, seen: Callable[[], object], process: subprocess.Popen[bytes], seconds: float = 240) -> None:
         """Wait for what this process makes true."""
         deadline = time.monotonic() + seconds
         while not seen():
             assert process.poll() is None and time.monotonic() < deadline, process.poll()
             time.sleep(0.1)
+
+    @contextmanager
+    def held(self, step: str = "") -> Iterator[None]:
+        """Meanwhile the app neither starts nor answers /slow; with a `step`, while a release is at that one.
+
+        So a test may come late, and what it means to meet is still there.
+        """
+        file = self.root / "held"
+        file.write_text(f'"step":"{step}"' if step else "")
+        try:
+            yield
+        finally:
+            file.unlink()
 
     def lease_is_over(self) -> None:
         """What a minute does to a lock whose holder is dead."""
@@ -145,12 +175,24 @@ class Line:
 
     def ask(self, path: str = "/answer") -> object:
         """What the users get."""
-        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5).json()
+        return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=60).json()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telling gives up after some seconds, so that no run is held up. Here it waits: what is forgotten is told twice.
+
+    Prefect's server may take a minute to answer, and git more than the 5 s that it is given.
+    """
+    from tandem.flows import deliver, follow, rounds, statuses, telling
+
+    def wait_for_all(jobs: Mapping[str, Callable[[], None]], limit: float = 0.0) -> dict[str, str]:
+        return send_all(jobs, max(limit, 120.0))
+
+    for module in (deliver, rounds, telling):
+        monkeypatch.setattr(module, "PATIENCE", 240.0)
+    for module in (deliver, statuses, telling):
+        monkeypatch.setattr(module, "send_all", wait_for_all)
+    monkeypatch.setattr(follow, "connect", lambda patience=240.0: connect(patience=240.0))
 
 
 @pytest.fixture
@@ -174,6 +216,7 @@ def line(
     """A line with one commit and one model; mark `more` puts lines into [environments.local] and behind it."""
     monkeypatch.setenv("TANDEM_ROOT", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_URL", server)
+    patient(monkeypatch)
     (tmp_path / "deployments" / "tiny").mkdir(parents=True)
     (tmp_path / "code").mkdir()
     port = free_port()

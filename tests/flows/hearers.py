@@ -1,12 +1,12 @@
 """Who hears of the tiny app: a web server and a mail server; and the clock that telling reads."""
 
-import os
+import json
 from datetime import UTC, datetime, timedelta
 
-import httpx
 import pytest
 
 from tandem.flows import deliver, rounds
+from tandem.triggers.api import connect
 from tests.messages.doubles import Web
 
 HEARD = '[messages]\nto = [{ env = "TEAM_CHAT" }]\nauthor = { env = "SMTP" }'
@@ -31,7 +31,7 @@ class Clock:
 
 def assert_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     """Neither in this process' logs, nor in what Prefect keeps: logs and artifacts."""
-    api = os.environ["PREFECT_API_URL"]
-    kept = httpx.post(f"{api}/logs/filter", json={"limit": 200, "sort": "TIMESTAMP_DESC"}).text
-    kept += httpx.post(f"{api}/artifacts/filter", json={"limit": 50}).text
+    api = connect()
+    kept = json.dumps(api.post("logs/filter", {"limit": 200, "sort": "TIMESTAMP_DESC"}))
+    kept += json.dumps(api.post("artifacts/filter", {"limit": 50}))
     assert not any(secret in kept + caplog.text for secret in SECRETS)

@@ -1,7 +1,7 @@
 """What Tandem starts by itself is started once, and again, ever more slowly, where it failed by chance."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from prefect import flow
@@ -25,11 +25,11 @@ def asked(server: str, monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 @pytest.fixture
-def once(asked: Asked, request: pytest.FixtureRequest) -> Callable[[float], Standing]:
-    """Asks for the same thing so many seconds from now."""
+def once(asked: Asked, request: pytest.FixtureRequest) -> Callable[..., Standing]:
+    """Asks for the same thing so many seconds from now, or from another time."""
 
-    def ask(later: float = 0) -> Standing:
-        now = stages.now() + timedelta(seconds=later)
+    def ask(later: float = 0, since: datetime | None = None) -> Standing:
+        now = (since or stages.now()) + timedelta(seconds=later)
         name = request.node.name
         return attempts.once("sleepy/once", {"what": name}, name, now, lambda run: "guilty" * ("bad" in run.message))
 
@@ -52,8 +52,9 @@ def test_each_failure_by_chance_doubles_the_pause_up_to_an_hour(asked, once) -> 
     once(0)
     for tried, pause in enumerate((30, 60, 120, 240, 480, 960, 1920, 3600, 3600), start=1):
         end(asked, "FAILED" if tried % 2 else "CRASHED", "the registry was away")
-        assert "the next begins after" in once(pause - 5).says and len(asked.runs()) == tried
-        assert "started" in once(pause + 5).says and len(asked.runs()) == tried + 1
+        ended = runs.read(asked.runs()[-1]["id"]).ended
+        assert "the next begins after" in once(pause - 5, ended).says and len(asked.runs()) == tried
+        assert "started" in once(pause + 5, ended).says and len(asked.runs()) == tried + 1
     assert once(0).stuck
 
 

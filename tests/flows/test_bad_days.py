@@ -21,6 +21,7 @@ from tandem.settings import Settings
 SLOW = """
 [[environments.local.verify.request]]
 path = "/slow"
+within = "240s"
 """
 RELEASE = "from tandem.flows.release import release; release('tiny', 'local')"
 
@@ -31,20 +32,18 @@ def state(environment: str = "local") -> State:
 
 def killed_at(line, step: str) -> None:
     """A release that is killed as soon as it has come to this step."""
-    process = line.start(RELEASE)
-    deadline = time.monotonic() + 60
-    while (under_way := state().under_way) is None or under_way.step != step:
-        assert process.poll() is None and time.monotonic() < deadline, "it never came to this step"
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    with line.held(step):
+        process = line.start(RELEASE)
+        line.until(lambda: (under_way := state().under_way) and under_way.step == step, process)
+        process.kill()
+        process.wait()
     line.lease_is_over()
 
 
 def test_a_release_killed_before_the_switch_is_taken_back_and_blames_nobody(line) -> None:
     good = integrate("tiny")
     release("tiny", "local")
-    line.commit(**{"STARTUP := 0": "STARTUP := 2"})
+    line.commit()
     new = integrate("tiny")
     killed_at(line, "roll out")
     assert line.ask() == 7, "the old one serves all the time"
@@ -57,7 +56,7 @@ def test_a_release_killed_before_the_switch_is_taken_back_and_blames_nobody(line
 def test_a_release_killed_after_the_switch_is_recorded_as_released(line) -> None:
     integrate("tiny")
     release("tiny", "local")
-    line.publish(slow=1.5)
+    line.publish()
     new = integrate("tiny")
     killed_at(line, "verify")
     reconcile("tiny")
@@ -66,7 +65,6 @@ def test_a_release_killed_after_the_switch_is_recorded_as_released(line) -> None
 
 @pytest.mark.more(SLOW)
 def test_a_rollback_that_is_killed_is_ended_and_keeps_its_blame(line) -> None:
-    line.publish(slow=1.5)
     integrate("tiny")
     release("tiny", "local")
     bad = line.commit(good="bad")
@@ -80,20 +78,20 @@ def test_a_rollback_that_is_killed_is_ended_and_keeps_its_blame(line) -> None:
 def test_two_releases_at_once_release_once(line) -> None:
     integrate("tiny")
     both = [line.start(RELEASE) for _ in range(2)]
-    assert [process.wait(120) for process in both] == [0, 0]
+    assert [process.wait(240) for process in both] == [0, 0]
     assert [r.outcome for r in state().history] == ["released"]
 
 
 def test_a_block_set_during_a_release_is_kept_and_does_not_stop_it(line) -> None:
     integrate("tiny")
     release("tiny", "local")
-    line.commit(**{"STARTUP := 0": "STARTUP := 1"})
+    line.commit()
     new = integrate("tiny")
-    process = line.start(RELEASE)
-    while state().under_way is None:
-        time.sleep(0.01)
-    block("tiny", "local", state().current.candidate.pair.commit, "old and bad", "ann")
-    assert process.wait(60) == 0
+    with line.held("roll out"):
+        process = line.start(RELEASE)
+        line.until(lambda: state().under_way, process)
+        block("tiny", "local", state().current.candidate.pair.commit, "old and bad", "ann")
+    assert process.wait(240) == 0
     assert len(state().blocks) == 1 and state().under_way is None and state().current.candidate == new
 
 
@@ -186,7 +184,7 @@ def test_a_model_published_during_a_build_waits_for_the_next_one(line) -> None:
     first = next(iter(state_of_models(line)))
     time.sleep(1)
     second = line.publish()
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
     integrate("tiny")
     assert {card.candidate.pair.model for card in candidates("tiny")} <= {first, second}
     assert second in {card.candidate.pair.model for card in candidates("tiny")}

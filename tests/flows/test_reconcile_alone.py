@@ -11,7 +11,7 @@ from tandem.flows import zombies
 from tandem.flows.integrate import integrate
 from tandem.flows.ops import status
 from tandem.flows.reconcile import reconcile
-from tandem.triggers import runs
+from tandem.triggers import api, runs
 from tandem.triggers.api import connect
 from tandem.triggers.runs import Run
 from tests.flows.asked import deploy
@@ -52,6 +52,7 @@ def test_one_app_in_trouble_never_stops_another_and_status_says_what_it_was(line
     from tandem.cli import looking
 
     monkeypatch.chdir(line.root)
+    monkeypatch.setattr(api, "connect", lambda environ=None, patience=0: connect(environ, 240))  # no person waits here
     looking.status("")
     said = capsys.readouterr().out
     assert "reconcile at" in said and "127.0.0.1:1" in said and "modell" in said and "nowhere:" in said
@@ -86,13 +87,14 @@ def test_a_dead_run_is_said_to_have_crashed_and_nobody_waits_for_it(line) -> Non
     (run,) = asked.runs()
     for state in ("PENDING", "RUNNING"):
         connect().post(f"flow_runs/{run['id']}/set_state", {"state": {"type": state}, "force": True})
-    assert [each.id for each in looked(seconds=90)] == [run["id"]]
-    assert looked(seconds=100) == () and runs.read(run["id"]).state == "CRASHED"
+    began = runs.read(run["id"]).began
+    assert [each.id for each in looked(began + timedelta(seconds=90))] == [run["id"]]
+    assert looked(began + timedelta(seconds=100)) == () and runs.read(run["id"]).state == "CRASHED"
     assert "nothing was heard of it" in runs.read(run["id"]).message
 
 
 @flow
-def looked(seconds: float) -> tuple[Run, ...]:
-    """The living runs of the tiny app, so many seconds from now."""
-    alive = zombies.living(datetime.now(UTC) + timedelta(seconds=seconds))
+def looked(now: datetime) -> tuple[Run, ...]:
+    """The living runs of the tiny app."""
+    alive = zombies.living(now)
     return tuple(run for run in alive if run.parameters.get("app") == "tiny")

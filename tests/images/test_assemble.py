@@ -81,7 +81,7 @@ def test_the_image_is_the_same_bit_for_bit_whatever_surrounds_the_build(
         )
         for root, checkout, umask, variables, cwd in surroundings
     ]
-    one, two = (process.communicate(timeout=60)[0] for process in running)
+    one, two = (process.communicate(timeout=240)[0] for process in running)
     assert one == two
     assert one.startswith(b"sha256:")
 

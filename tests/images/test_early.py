@@ -34,7 +34,7 @@ def test_the_next_files_are_asked_for_while_one_is_read(tmp_path: Path) -> None:
 
     def slow(content: bytes, name: str) -> Blob:
         def read(offset: int) -> Iterator[bytes]:
-            together.wait(5)  # none of them comes before all were asked for
+            together.wait(60)  # none of them comes before all were asked for
             yield content[offset:]
 
         return Blob(name, len(content), blob_of(content, name).sha256, read)

@@ -28,7 +28,7 @@ MESSAGE = Message(
 )
 
 
-def send(service: Service, limit: float = 10.0, message: Message = MESSAGE) -> dict[str, str]:
+def send(service: Service, limit: float = 60.0, message: Message = MESSAGE) -> dict[str, str]:
     return send_all({service.name: lambda: service.send(message)}, limit)
 
 
@@ -128,7 +128,7 @@ def malformed(hook: Web) -> None:
 
 
 def slow(hook: Web) -> None:
-    hook.delay = 30.0
+    hook.delay = 240.0
 
 
 @pytest.mark.parametrize(
@@ -146,26 +146,29 @@ def test_a_bad_day_of_a_service_is_one_sentence_without_a_secret(
     day(hook)
     (service,) = open_url(hook.json_url, "TEAM")
     began = time.monotonic()
-    troubles = send(service, limit=1.0)
-    assert says in troubles[service.name] and time.monotonic() - began < 20
+    troubles = send(service, limit=1.0 if day is slow else 60.0)
+    assert says in troubles[service.name] and time.monotonic() - began < 120
+    while not hook.posted:  # within that second it need not have come
+        assert time.monotonic() - began < 120
+        time.sleep(0.05)
     assert len(hook.posted) == 1, "it was not sent on to another address"
     seen = f"{troubles}{caplog.text}{''.join(capfd.readouterr())}"
     assert not any(secret in seen for secret in SECRETS)
 
 
 def test_a_dead_service_does_not_keep_the_others_from_hearing(hook: Web, mailbox: Mail) -> None:
-    mailbox.greets_after = 30.0
+    mailbox.greets_after = 240.0
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     dead = open_url(f"json://127.0.0.1:{port}/sekret-path-9", "DEAD")
     mute = open_url(f"mailto://walter:hush-hush-7@127.0.0.1:{mailbox.port}?from=a@b.org&to=c@d.org", "MUTE")
     well = open_url(hook.json_url, "WELL")
     began = time.monotonic()
-    troubles = send_all({s.name: (lambda s=s: s.send(MESSAGE)) for s in (*dead, *mute, *well)}, limit=1.0)
-    assert time.monotonic() - began < 20 and len(hook.posted) == 1
+    troubles = send_all({s.name: (lambda s=s: s.send(MESSAGE)) for s in (*dead, *mute, *well)}, limit=10.0)
+    assert time.monotonic() - began < 120 and len(hook.posted) == 1
     assert troubles == {
         "DEAD (json 127.0.0.1)": "the service could not be reached",
-        "MUTE (mailto 127.0.0.1)": "no answer within 1 s",
+        "MUTE (mailto 127.0.0.1)": "no answer within 10 s",
     }
 
 

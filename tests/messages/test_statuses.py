@@ -21,7 +21,7 @@ GITHUB = SourceSettings(forge="github", repository="https://git.example.org/ann/
 def said(hook: Web, source: SourceSettings, status: Status = STATUS, patience: float = 0.0) -> Posted:
     """The request that the forge of this address gets, where its API is at the double."""
     forge, place = find(source.model_copy(update={"api": f"{hook.url}/base"}), source.repository)
-    with httpx.Client(timeout=5.0) as client:
+    with httpx.Client(timeout=60.0) as client:
         put(forge, forge.call(place, COMMIT, status, TOKEN), client, patience, sleep=lambda _: None)
     return hook.posted[-1]
 
@@ -171,7 +171,7 @@ def test_the_token_follows_no_redirect(hook: Web, code: int) -> None:
 
 def test_a_busy_forge_is_asked_again(hook: Web) -> None:
     hook.answers = [(502, {}, b""), (429, {}, b""), (201, {}, b"{}")]
-    said(hook, GITHUB, patience=8.0)
+    said(hook, GITHUB, patience=120.0)
     assert len(hook.posted) == 3
 
 

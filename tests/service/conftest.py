@@ -1,9 +1,9 @@
 """Tandem itself on the tests' cluster, once a test process: server, databases, worker, receiver, and one small app."""
 
 import contextlib
+import fcntl
 import json
 import secrets
-import socket
 import sys
 import time
 import uuid
@@ -18,6 +18,7 @@ import pytest
 from tandem.models import facts_of, files_of, open_store
 from tandem.settings import Settings
 from tests import kubernetes_cluster
+from tests.contracts.conftest import free_port
 from tests.contracts.registries.conftest import running
 from tests.kubernetes_cluster import Cluster
 from tests.kubernetes_role import ROLE
@@ -67,7 +68,7 @@ class Service:
         for found in self.objects("services", namespace=self.app):
             for given in found["status"].get("loadBalancer", {}).get("ingress", []):
                 with contextlib.suppress(httpx.HTTPError):
-                    return str(httpx.get(f"http://{given['ip']}/greeting", timeout=2).json())
+                    return str(httpx.get(f"http://{given['ip']}/greeting", timeout=30).json())
         return None
 
 
@@ -80,12 +81,26 @@ def until(condition: Callable[[], Any], seconds: float, last_seen: Callable[[], 
     return found
 
 
+@contextlib.contextmanager
+def whole(cluster: Cluster) -> Iterator[None]:
+    """As long as this is open, no other test process ends a part of the cluster."""
+    with Path(cluster.in_use.name).open("w") as lock:  # not the cluster's own, which a namespace's end gives back
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+@pytest.fixture
+def undisturbed(cluster: Cluster) -> Iterator[None]:
+    """For a test that has no namespace of its own."""
+    with whole(cluster):
+        yield
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """moto's S3 with a bucket: host:port, as pods reach it."""
     folder = tmp_path_factory.mktemp("s3")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
 
     def ready() -> bool:
         with contextlib.suppress(httpx.TransportError):
@@ -126,7 +141,8 @@ def service(
             written = overlay.write(folder, name, images, repository, (int(registry.partition(":")[2]), way))
             hook, auth = secrets.token_hex(16), f"tandem:{secrets.token_hex(16)}"
             with applied(cluster, written, name, app, hook, auth):
-                address = until(lambda: lead(cluster, name), 600, lambda: seen(cluster, name))
+                with whole(cluster):
+                    address = until(lambda: lead(cluster, name), 600, lambda: seen(cluster, name))
                 yield Service(cluster, name, app, root, repository, address, hook, auth)
 
 
@@ -134,18 +150,20 @@ def service(
 def applied(cluster: Cluster, folders: list[Path], name: str, app: str, hook: str, auth: str) -> Iterator[None]:
     """Secrets, `kubectl apply -k`, and the Role of an environment bound to who releases; removed afterwards."""
     try:
-        cluster.kubectl("create", "namespace", name)
-        make_secrets(cluster, name, hook, auth)
-        for folder in folders:
-            cluster.kubectl("apply", "-k", str(folder))
-        cluster.kubectl("create", "namespace", app)
-        cluster.kubectl("-n", app, "apply", "-f", str(ROLE))
-        account = f"--serviceaccount={name}:release"
-        cluster.kubectl("-n", app, "create", "rolebinding", "tandem", "--role=tandem", account)
+        with whole(cluster):
+            cluster.kubectl("create", "namespace", name)
+            make_secrets(cluster, name, hook, auth)
+            for folder in folders:
+                cluster.kubectl("apply", "-k", str(folder))
+            cluster.kubectl("create", "namespace", app)
+            cluster.kubectl("-n", app, "apply", "-f", str(ROLE))
+            account = f"--serviceaccount={name}:release"
+            cluster.kubectl("-n", app, "create", "rolebinding", "tandem", "--role=tandem", account)
         yield
     finally:
         names = (name, f"{name}-trials", app)
-        cluster.kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
+        with whole(cluster):
+            cluster.kubectl("delete", "namespace", "--ignore-not-found", "--wait=false", *names)
 
 
 def make_secrets(cluster: Cluster, name: str, hook: str, auth: str) -> None:

@@ -1,7 +1,6 @@
 """A server that asks for a password and a CSRF token is prepared, again and again, by one or by two at once."""
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from tandem.cli.prepare import prepare, read_template
 from tandem.errors import SettingsError
 from tandem.settings import Settings
 from tandem.triggers.api import Api, ApiError, connect
+from tests.contracts.conftest import free_port
 from tests.service import tiny
 from tests.service.test_objects import SERVER
 
@@ -28,8 +28,7 @@ VALUES = {"TANDEM_IMAGE": "registry.example.org/tandem:1", "TANDEM_NAMESPACE": "
 def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A server as deployments/server has it, but for its databases: what its clients are told."""
     home = tmp_path_factory.mktemp("protected")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = int(listener.getsockname()[1])
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     own = {"PREFECT_HOME": str(home), "PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": AUTH}
     more = {"PREFECT_SERVER_API_AUTH_STRING": AUTH, "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true"}
@@ -44,7 +43,7 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, st
         yield own
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def answers(url: str) -> bool:

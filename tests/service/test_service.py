@@ -15,7 +15,7 @@ import pytest
 from tandem.targets.state import decode
 from tests.service.conftest import Service, seen, until
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("undisturbed")]
 
 
 def hook(service: Service, secret: str | None = None) -> httpx.Response:
@@ -25,7 +25,7 @@ def hook(service: Service, secret: str | None = None) -> httpx.Response:
     digest = hmac.new((secret or service.hook).encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
     headers = {"X-Tandem-Timestamp": moment, "X-Tandem-Signature": f"sha256={digest}"}
     headers["Content-Type"] = "application/json"
-    return httpx.post(f"{service.receiver}/hooks/generic", content=body, headers=headers, timeout=10)
+    return httpx.post(f"{service.receiver}/hooks/generic", content=body, headers=headers, timeout=60)
 
 
 def runs(service: Service, flow: str) -> list[dict[str, object]]:
@@ -52,16 +52,16 @@ def test_only_the_receiver_is_outside_and_prefect_asks_who_is_there(service: Ser
     assert hook(service, "guessed").status_code == 401
     api = next(each["spec"]["clusterIP"] for each in service.objects("services") if each["metadata"]["name"] == "api")
     asked = {"flow_runs": {}}
-    assert httpx.get(f"http://{api}:4200/api/work_pools/tandem").status_code == 401
+    assert httpx.get(f"http://{api}:4200/api/work_pools/tandem", timeout=60).status_code == 401
     user, _, password = service.auth.partition(":")
-    told = httpx.post(f"http://{api}:4200/api/flow_runs/filter", json=asked, auth=(user, password))
+    told = httpx.post(f"http://{api}:4200/api/flow_runs/filter", json=asked, auth=(user, password), timeout=60)
     assert told.status_code == 403 and "CSRF" in told.text
 
 
 def test_a_hook_brings_a_commit_to_the_users(service: Service) -> None:
     began = time.monotonic()
     assert hook(service).status_code == 202
-    until(lambda: service.greeting() == "first", 200, lambda: states(service))
+    until(lambda: service.greeting() == "first", 400, lambda: states(service))
     print(f"from the hook to the users: {time.monotonic() - began:.0f} s")
     accounts = {
         each["metadata"]["labels"]["prefect.io/flow-name"]: each["spec"]["serviceAccountName"]
@@ -72,16 +72,22 @@ def test_a_hook_brings_a_commit_to_the_users(service: Service) -> None:
 
 def kill(service: Service, part: str) -> None:
     """SIGKILL to everything in the container of this part's first pod, as a machine's own kernel might."""
+    # what it needs was killed just before: it may have ended by itself, and not be back yet
+    until(lambda: killed(service, part), 180, lambda: f"no process of {part} is on this machine")
+
+
+def killed(service: Service, part: str) -> int:
+    """How many processes were killed in the container as the API has it now."""
     pod = service.objects("pods", "-l", f"tandem.dev/part={part}")[0]
     own = next(each["containerID"] for each in pod["status"]["containerStatuses"] if each["name"] == part)
     number = own.rpartition("/")[2]
-    killed = 0
+    count = 0
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if number in (process / "cgroup").read_text():
                 os.kill(int(process.name), signal.SIGKILL)
-                killed += 1
-    assert killed, f"no process of {part} ({number[:12]}) is on this machine"
+                count += 1
+    return count
 
 
 def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: Service) -> None:
@@ -92,13 +98,16 @@ def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: S
         mine = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
         return bool(mine) and mine[0]["state"]["type"] == "RUNNING"
 
-    until(integrating, 150, lambda: states(service))
+    until(integrating, 300, lambda: states(service))
     began = time.monotonic()
     for part in ("postgres", "redis", "api", "services", "worker", "receiver"):
         kill(service, part)
-    until(lambda: service.greeting() == "second", 300, lambda: states(service))
+    until(lambda: service.greeting() == "second", 500, lambda: states(service))
     print(f"from six kills to the users: {time.monotonic() - began:.0f} s")
-    until(lambda: commit in history(service), 60, lambda: states(service))  # verified, and then recorded
+    until(lambda: commit in history(service), 120, lambda: states(service))  # verified, and then recorded
     assert history(service).count(commit) == 1
-    made = [run for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
-    assert [run["state"]["type"] for run in made] == ["COMPLETED"], made
+
+    def made() -> list[str]:
+        return [run["state"]["type"] for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
+
+    until(lambda: made() == ["COMPLETED"], 120, made)  # it may end after the release that it led to

@@ -51,10 +51,11 @@ env = {{ MODEL_DIR = "{{model}}" }}
 registry = "{registry}"
 [verify]
 ready = "/"
-time_limit = "30s"
+time_limit = "60s"
 [[verify.request]]
 path = "/answer"
 json = {{ "" = 7 }}
+within = "60s"
 [hooks]
 generic = {{ env = "HOOK" }}
 [environments.staging]
@@ -67,7 +68,7 @@ kind: Deployment
 metadata: {name: tiny}
 spec:
   replicas: 1
-  progressDeadlineSeconds: 60
+  progressDeadlineSeconds: 180
   strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 100%}}
   selector: {matchLabels: {app: tiny}}
   template:
@@ -79,7 +80,7 @@ spec:
         - name: app
           image: tiny
           ports: [{containerPort: 8000}]
-          readinessProbe: {httpGet: {path: /, port: 8000}, periodSeconds: 1}
+          readinessProbe: {httpGet: {path: /, port: 8000}, timeoutSeconds: 10, failureThreshold: 10, periodSeconds: 1}
           resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
 ---
 apiVersion: v1

@@ -120,7 +120,7 @@ class Bench:
             Source(
                 Commit("a" * 40, "Ada", "ada@example.org", "Change", datetime(2026, 1, 1, tzinfo=UTC)), str(self.folder)
             ),
-            SuiteSettings.model_validate({"command": "python -m unittest -v", "time_limit": 60} | settings),
+            SuiteSettings.model_validate({"command": "python -m unittest -v", "time_limit": 240} | settings),
             self.home,
             model_folder,
             self.said.append,

@@ -21,13 +21,16 @@ def test_a_program_gets_its_own_environment_and_stdin_and_its_output_is_told_in_
     said: list[str] = []
     finished = run(python(text, stdin=b"s3cret\n"), said.append)
     assert (finished.code, finished.output) == (0, "['ONLY', 'PATH']\ns3cret")
-    assert said == [finished.output] and "s3cret" not in repr(python(text, stdin=b"s3cret"))
+    assert "\n".join(said) == finished.output and "s3cret" not in repr(python(text, stdin=b"s3cret"))
 
 
 def test_a_program_that_outlives_its_limit_is_ended_with_its_children():
     text = "import subprocess, time; print(subprocess.Popen(['sleep', '600']).pid, flush=True); time.sleep(600)"
-    finished = run(python(text, time_limit=0.7))
-    assert finished.timed_out and finished.code < 0 and finished.seconds < 60
+    for limit in (0.7, 10, 60):  # a busy machine may not come to the print within the first
+        finished = run(python(text, time_limit=limit))
+        if finished.output:
+            break
+    assert finished.timed_out and finished.code < 0 and finished.seconds < limit + 60
     gone = time.monotonic() + 60
     while time.monotonic() < gone:
         try:

@@ -34,8 +34,13 @@ def test_a_suite_that_hangs_is_ended_at_its_limit_and_says_where_it_was(bench, m
     bench.write(
         tests_txt="pytest\n", test_it_py="import time\ndef test_fine(): pass\ndef test_hangs(): time.sleep(600)\n"
     )
-    with pytest.raises(SuiteFailed, match=r"(?s)were not done in 3 s.*test_it.py:3: KeyboardInterrupt") as failure:
-        bench.run(command="python -m pytest", requirements=("tests.txt",), time_limit=3, variables=("MARK",))
+    wish = {"command": "python -m pytest", "requirements": ("tests.txt",), "variables": ("MARK",)}
+    for limit in (3, 20, 60):  # a busy machine may not come to the second test within the first
+        with pytest.raises(SuiteFailed, match=f"were not done in {limit} s") as failure:
+            bench.run(**wish, time_limit=limit)
+        if "test_it.py:3: KeyboardInterrupt" in str(failure.value):
+            break
+    assert "test_it.py:3: KeyboardInterrupt" in str(failure.value)
     told = failure.value.report
     assert told.counts == Counts(passed=1, errors=1)
     assert [(case.name, case.outcome) for case in told.cases] == [
@@ -135,7 +140,7 @@ def test_an_index_that_does_not_answer_is_worth_another_try_and_its_password_sta
     assert "s3cret" not in str(failure.value) + "".join(bench.said)
 
 
-def until(condition, what: str, limit: float = 20.0) -> None:
+def until(condition, what: str, limit: float = 120.0) -> None:
     deadline = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < deadline, f"not within {limit} s: {what}"

@@ -2,7 +2,6 @@
 
 import io
 import json
-import socket
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from tandem.manifests import CONFIG, blob_of
 from tandem.records import Image, ImageManifest
 from tandem.registries import open_registry
 from tandem.targets.unpack import interpreter_tag
+from tests.conftest import free_port as any_port
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 Entry = tuple[str, object]  # a name, and bytes or a TarInfo's attributes
@@ -80,6 +80,10 @@ def app_image(make_image: Callable[..., Image]) -> Callable[..., Image]:
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody has now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    return any_port()
+
+
+@pytest.fixture
+def unused_port(free_port: int) -> int:
+    """Another one."""
+    return next(port for port in iter(any_port, None) if port != free_port)

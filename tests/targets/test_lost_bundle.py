@@ -17,14 +17,14 @@ Make = Callable[..., Image]
 
 @pytest.fixture
 def target(tmp_path: Path, free_port: int) -> Iterator[ProcessTarget]:
-    verify = VerifySettings(ready="/readyz", time_limit=5)
+    verify = VerifySettings(ready="/readyz", time_limit=60)
     target = ProcessTarget("digits", "local", tmp_path / "home", f"127.0.0.1:{free_port}", verify)
     yield target
     target.stop()
 
 
 def pid(target: ProcessTarget) -> object:
-    return httpx.get(f"{target.running().address}/version", trust_env=False, timeout=5).json()["pid"]
+    return httpx.get(f"{target.running().address}/version", trust_env=False, timeout=60).json()["pid"]
 
 
 def test_what_serves_well_needs_no_bundle_to_be_gone_back_to(target: ProcessTarget, app_image: Make) -> None:

@@ -19,7 +19,8 @@ from tandem.targets.process import ProcessTarget
 from tandem.targets.wire import socket_path
 
 Make = Callable[..., Image]
-VERIFY = VerifySettings(ready="/readyz", time_limit=5, request=(Request(path="/version", contains='"version": "v'),))
+ASKS = Request(path="/version", contains='"version": "v', within=60)
+VERIFY = VerifySettings(ready="/readyz", time_limit=60, request=(ASKS,))
 Open = Callable[..., ProcessTarget]
 
 
@@ -42,7 +43,7 @@ def bring_in(target: ProcessTarget, image: Image) -> list[Progress]:
 
 
 def get(target: ProcessTarget, path: str = "/version") -> dict[str, object]:
-    found: dict[str, object] = httpx.get(f"{target.running().address}{path}", trust_env=False, timeout=10).json()
+    found: dict[str, object] = httpx.get(f"{target.running().address}{path}", trust_env=False, timeout=60).json()
     return found
 
 
@@ -99,7 +100,7 @@ def test_an_app_with_a_fixed_port_is_swapped_while_its_users_wait(
 
     def use() -> None:
         while not over.is_set():
-            answers.append(httpx.get(f"http://127.0.0.1:{free_port}/version", trust_env=False, timeout=20).json())
+            answers.append(httpx.get(f"http://127.0.0.1:{free_port}/version", trust_env=False, timeout=60).json())
 
     user = threading.Thread(target=use)
     user.start()
@@ -113,13 +114,6 @@ def test_an_app_with_a_fixed_port_is_swapped_while_its_users_wait(
     assert any("users wait" in each.message for each in said)
     assert {answer["version"] for answer in answers} == {"v1", "v2"}
     assert get(target)["version"] == "v2"
-
-
-@pytest.fixture
-def unused_port(free_port: int) -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def test_a_fixed_port_that_is_the_address_is_refused_with_what_to_do(
@@ -143,14 +137,14 @@ def test_users_never_meet_a_version_that_is_not_ready_yet(
 
     def use() -> None:
         while not over.is_set():
-            seen.add(httpx.get(f"http://127.0.0.1:{free_port}/version", trust_env=False, timeout=10).json()["version"])
+            seen.add(httpx.get(f"http://127.0.0.1:{free_port}/version", trust_env=False, timeout=60).json()["version"])
 
     user = threading.Thread(target=use)
     user.start()
     bring_in(target, app_image("v2", "slow", command=command))
     over.set()
     user.join()
-    assert seen == {"v1", "v2"}
+    assert seen | {get(target)["version"]} == {"v1", "v2"}  # the user may not have come again since the switch
 
 
 def test_the_app_sees_none_of_our_secrets(

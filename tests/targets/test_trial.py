@@ -16,11 +16,12 @@ from tandem.targets.launch import strays
 from tandem.targets.trial import Trial, try_image
 
 Make = Callable[..., Image]
-VERIFY = VerifySettings(ready="/readyz", time_limit=5, request=(Request(path="/version", contains='"version": "v'),))
+ASKS = Request(path="/version", contains='"version": "v', within=60)
+VERIFY = VerifySettings(ready="/readyz", request=(ASKS,))
 LISTEN = ("python", "app.py", "{listen}")
 
 
-def tried(image: Image, tmp_path: Path, time_limit: float = 5, stop_limit: float = 5) -> Trial:
+def tried(image: Image, tmp_path: Path, time_limit: float = 60, stop_limit: float = 60) -> Trial:
     verify = VERIFY.model_copy(update={"time_limit": time_limit})
     try:
         return try_image(image, verify, tmp_path / "trials", tmp_path / "cache", stop_limit)
@@ -33,9 +34,9 @@ def test_an_image_that_works_says_how_long_each_thing_took(
     app_image: Make, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     trial = tried(app_image("v1", command=command), tmp_path)
-    assert 0 < trial.ready_seconds < 5
+    assert 0 < trial.ready_seconds < 60
     assert [check.ok for check in trial.checks] == [True]
-    assert 0 < trial.stop_seconds < 5
+    assert 0 < trial.stop_seconds < 60
     assert "ready after" in str(trial)
 
 
@@ -43,7 +44,7 @@ def test_an_image_that_works_says_how_long_each_thing_took(
     ("how", "says"),
     [
         ("crash", r"the app ended \(exit code 1\)(.|\n)*it cannot find its model"),
-        ("never-ready", r"did not answer 200 within 1 s"),
+        ("never-ready", r"did not answer 200 within \d+ s"),
         ("wrong", r"GET /version: expected"),
         ("stubborn", r"did not end within 0.5 s of SIGTERM"),
     ],
@@ -51,9 +52,13 @@ def test_an_image_that_works_says_how_long_each_thing_took(
 def test_an_image_that_does_not_work_fails_with_what_it_printed(
     app_image: Make, tmp_path: Path, how: str, says: str
 ) -> None:
-    with pytest.raises(ImageFailed, match=says) as failed:
-        tried(app_image("v1", how), tmp_path, 1 if how == "never-ready" else 5, 0.5)
-    assert f"version v1 starts {how}" in str(failed.value)
+    image, printed = app_image("v1", how), f"version v1 starts {how}"
+    for limit in (1, 10, 60) if how == "never-ready" else (60,):  # a busy machine may print nothing within the first
+        with pytest.raises(ImageFailed, match=says) as failed:
+            tried(image, tmp_path, limit, 0.5)
+        if printed in str(failed.value):
+            break
+    assert printed in str(failed.value)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes that left their group are only found on Linux")
@@ -115,7 +120,7 @@ try_image(image, VerifySettings(ready="/readyz"), tmp / "trials", tmp)
 """
     trial = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 60
-    while not (pids := list(tmp_path.glob("trials/*/pid"))):
+    while not (pids := [pid for pid in tmp_path.glob("trials/*/pid") if pid.read_text()]):  # whom the next one ends
         assert time.monotonic() < deadline
         time.sleep(0.02)
     life = pids[0].with_name("life")

@@ -66,7 +66,7 @@ class Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.said.append(record.getMessage())
 
-    def wait(self, text: str, seconds: float = 60.0) -> str:
+    def wait(self, text: str, seconds: float = 120.0) -> str:
         """Until a line holds this text; that line."""
         deadline = time.monotonic() + seconds
         while not (found := [line for line in self.said if text in line]):
@@ -95,7 +95,7 @@ class Receiver:
         )
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(timeout=30)
+        self.client = httpx.Client(timeout=120)
 
     def noted(self) -> list[str]:
         """The apps that were made dirty, one a hook, in order."""

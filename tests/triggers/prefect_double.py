@@ -102,7 +102,7 @@ class PrefectDouble:
         """The ids of the runs of an app."""
         return [run for name, _, run in self.starts if name == app]
 
-    def wait(self, app: str, count: int, seconds: float = 60.0) -> list[str]:
+    def wait(self, app: str, count: int, seconds: float = 120.0) -> list[str]:
         """Until so many runs of the app were started."""
         with self.changed:
             done = self.changed.wait_for(lambda: len(self.started(app)) >= count, seconds)

@@ -68,7 +68,7 @@ def test_this_very_repository_is_known_by_its_remote(tmp_path: Path, open_receiv
 
 
 def until(receiver: object, sent: hooks.Sent, status: int, apps: list[str]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         answer = receiver.take(sent)  # type: ignore[attr-defined]
         if answer.status_code == status and answer.json()["apps"] == apps:

@@ -19,8 +19,7 @@ def work(server, tmp_path_factory):
 
 
 def test_a_run_is_a_child_of_the_template_in_a_session_and_folder_of_its_own(work):
-    warm(work)
-    note = work.note(run := work.run())
+    run, note = work.forked()
     assert note["parent"] == work.template() and note["session"] == note["pid"]
     assert note["run"] == run and note["folder"] != str(Path.cwd())
     assert work.over(run) == "COMPLETED"
@@ -51,28 +50,28 @@ def test_what_is_random_differs_between_runs_of_one_template(work):
 )
 def test_however_a_run_ends_the_server_knows_at_once(work, end, state):
     work.note(run := work.run({"end": end}))
-    assert work.over(run, seconds=30) == state
+    assert work.over(run) == state
 
 
 def test_a_cancelled_run_ends_with_its_process(work):
-    note = work.note(run := work.run({"seconds": 300}))
+    note = work.note(run := work.run({"seconds": 600}))
     until(lambda: runs.read(run, work.api).state == "RUNNING")
     runs.cancel(run, "not needed", work.api)
-    assert work.over(run, seconds=60) == "CANCELLED"
-    until(lambda: not _lives(note["pid"]), 30)
+    assert work.over(run) == "CANCELLED"
+    until(lambda: not _lives(note["pid"]))
 
 
 def test_a_killed_launcher_takes_its_run_with_it_and_it_has_crashed(work):
-    note = work.note(run := work.run({"seconds": 300}))
+    run, note = work.forked({"seconds": 600})
     launcher = int(until(lambda: work.api.get(f"flow_runs/{run}")["infrastructure_pid"]))
     assert launcher != note["pid"]
     os.kill(launcher, signal.SIGKILL)
-    assert work.over(run, seconds=30) == "CRASHED"
-    until(lambda: not _lives(note["pid"]), 10)
+    assert work.over(run) == "CRASHED"
+    until(lambda: not _lives(note["pid"]))
 
 
 def test_the_variables_of_a_deployment_reach_its_run_and_those_of_python_get_a_process_of_their_own(work):
-    note = work.note(work.run(job_variables={"env": {"EXTRA": "more"}}))
+    _, note = work.forked(job_variables={"env": {"EXTRA": "more"}})
     assert note["extra"] == "more" and note["parent"] == work.template()
     note = work.note(work.run(job_variables={"env": {"PYTHONHASHSEED": "7"}}))
     assert note["hash"] == "7" and note["parent"] != work.template()
@@ -93,17 +92,17 @@ def test_where_the_template_hangs_a_run_starts_cold_and_once(work):
 
 def test_a_killed_template_has_crashed_its_runs_and_another_takes_the_next(work):
     before = work.template()
-    note = work.note(run := work.run({"seconds": 300}))
+    run, note = work.forked({"seconds": 600})
     assert note["parent"] == before
     os.kill(before, signal.SIGKILL)
-    assert work.over(run, seconds=30) == "CRASHED"
-    until(lambda: not _lives(note["pid"]), 10)
+    assert work.over(run) == "CRASHED"
+    until(lambda: not _lives(note["pid"]))
     assert warm(work) != before
 
 
 def test_new_code_is_run_from_the_first_run_on(work):
     before = work.template()
-    long = work.note(run := work.run({"seconds": 8}))
+    run, long = work.forked({"seconds": 8})
     file = work.folder / "code" / "warmly.py"
     file.write_text(file.read_text().replace("as it was", "as it is"))
     note = work.note(work.run())
@@ -111,7 +110,7 @@ def test_new_code_is_run_from_the_first_run_on(work):
     assert long["parent"] == before and work.over(run) == "COMPLETED"  # what runs is left to run
     assert warm(work) != before
     assert work.note(work.run())["value"] == "as it is"
-    until(lambda: not _lives(before), 60)
+    until(lambda: not _lives(before))
 
 
 def test_many_runs_at_once_all_come_through(work):
@@ -123,7 +122,7 @@ def test_many_runs_at_once_all_come_through(work):
 
 def warm(work) -> int:
     """The template that a run was forked from, once one was: on a busy machine one may have to start cold."""
-    return until(lambda: (note := work.note(work.run()))["parent"] == work.template() and note["parent"])
+    return work.forked()[1]["parent"]
 
 
 def _lives(pid: int) -> bool:

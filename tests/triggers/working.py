@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from tandem.triggers import runs
-from tandem.triggers.api import Api, connect
+from tandem.triggers.api import Api, ApiError, connect
 
 Found = TypeVar("Found")
 STUB, CHECKOUT = Path(__file__).parent / "stub", Path(__file__).parents[2]
 
 
-def until(condition: Callable[[], Found], seconds: float = 120.0, what: Callable[[], object] = str) -> Found:
+def until(condition: Callable[[], Found], seconds: float = 240.0, what: Callable[[], object] = str) -> Found:
     """What `condition` gives as soon as it gives anything."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -56,19 +56,33 @@ class Work:
     def run(self, parameters: Mapping[str, object] = {}, **more: object) -> str:
         """Ask for a run; its id. Its note is in the file of that name."""
         note = self.folder / f"note-{time.time_ns()}"
-        body = {"parameters": {"note": str(note)} | dict(parameters)} | more
+        body = {"parameters": {"note": str(note)} | dict(parameters), "idempotency_key": note.name} | more
         made = self.api.post(f"deployments/{self.deployment}/create_flow_run", body)
         (self.folder / str(made["id"])).symlink_to(note)
         return str(made["id"])
 
-    def note(self, run: str, seconds: float = 120.0) -> dict[str, object]:
+    def note(self, run: str) -> dict[str, object]:
         """What the run said of itself when it began."""
         file = self.folder / run
-        return dict(json.loads(until(lambda: file.exists() and file.read_text(), seconds, lambda: self.said(run))))
+        return dict(json.loads(until(lambda: file.exists() and file.read_text(), what=lambda: self.said(run))))
 
-    def over(self, run: str, seconds: float = 120.0) -> str:
+    def forked(self, parameters: Mapping[str, object] = {}, **more: object) -> tuple[str, dict[str, object]]:
+        """A run that the template has forked, and its note: on a busy machine one may start cold, and is ended."""
+
+        def one() -> tuple[str, dict[str, object]] | None:
+            note = self.note(run := self.run(parameters, **more))
+            if note["parent"] == self.template():
+                return run, note
+            with suppress(ProcessLookupError):
+                os.kill(int(str(note["pid"])), signal.SIGKILL)
+            self.over(run)
+            return None
+
+        return until(one)
+
+    def over(self, run: str) -> str:
         """The state in which it ended."""
-        until(lambda: runs.read(run, self.api).over, seconds, lambda: self.said(run))
+        until(lambda: runs.read(run, self.api).over, what=lambda: self.said(run))
         return runs.read(run, self.api).state
 
     def said(self, run: str) -> str:
@@ -102,8 +116,11 @@ def working(url: str, folder: Path, pool: str) -> Iterator[Work]:
     shutil.copytree(STUB, folder / "code")
     shutil.copytree(CHECKOUT / "tandem", folder / "code" / "tandem")  # which nobody edits meanwhile
     (folder / "run").mkdir()
-    api = connect({"PREFECT_API_URL": url})
-    api.post("work_pools/", {"name": pool, "type": "process", "concurrency_limit": 4})
+    api = connect({"PREFECT_API_URL": url}, patience=240)
+    try:
+        api.post("work_pools/", {"name": pool, "type": "process", "concurrency_limit": 4})
+    except ApiError as error:  # an answer was lost, and the second try finds it there
+        assert error.status == 409, error
     flow = api.post("flows/", {"name": f"warmly-{pool}"})["id"]
     body = {"name": pool, "flow_id": flow, "entrypoint": "warmly.warmly", "work_pool_name": pool, "pull_steps": []}
     work = Work(folder, api, url, pool, api.post("deployments/", body)["id"])
@@ -115,9 +132,9 @@ def working(url: str, folder: Path, pool: str) -> Iterator[Work]:
         pids = [json.loads(file.read_text() or "{}").get("pid") for file in (folder / "run").glob("template-*.json")]
         for process in work.ended:
             process.kill()
-            process.wait(10)
+            process.wait(60)
         for pid in filter(None, pids):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
                 os.kill(pid, signal.SIGTERM)
-        until(lambda: not any(_folder(pid) for pid in pids), 30)
+        until(lambda: not any(_folder(pid) for pid in pids))

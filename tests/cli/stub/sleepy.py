@@ -12,6 +12,6 @@ from prefect import flow
 def sleepy(seconds: float = 0.0, note: str = "") -> None:
     """Write a note of this process, then sleep."""
     if note:
-        names = ("TANDEM_ROOT", "PREFECT_HOME", "PREFECT_API_URL")
-        Path(note).write_text(json.dumps({name: os.environ.get(name) for name in names} | {"pid": os.getpid()}))
+        names, ids = ("TANDEM_ROOT", "PREFECT_HOME", "PREFECT_API_URL"), {"pid": os.getpid(), "parent": os.getppid()}
+        Path(note).write_text(json.dumps({name: os.environ.get(name) for name in names} | ids))
     time.sleep(seconds)

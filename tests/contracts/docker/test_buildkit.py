@@ -40,7 +40,7 @@ def test_a_secret_is_there_for_its_step_and_nowhere_else(
 
 
 def test_a_failing_step_is_named_by_its_line_and_no_secret_is_told(build: Build, source: Callable[..., Source]) -> None:
-    failing = DOCKERFILE.replace("stat -c %a", "sleep 0.5; exit 7; stat")  # in time to be heard
+    failing = DOCKERFILE.replace("stat -c %a", "sleep 3; exit 7; stat")  # in time to be heard
     with pytest.raises(BuildFailed, match=r"^Dockerfile:2: RUN --mount=type=secret.*exit code: 7") as failed:
         build(source({"Dockerfile": failing}), {"pip": SECRET})
     assert "s3cret" not in str(failed.value) + build.log

@@ -82,10 +82,10 @@ ttrpc.address = "{socket}.ttrpc"
 """)
         with log.open("wb") as written:
             daemon = subprocess.Popen(["containerd", "--config", config], stdout=written, stderr=written)
-        undo.callback(daemon.wait, 20)
+        undo.callback(daemon.wait, 60)
         undo.callback(daemon.terminate)
         ctr = ["ctr", "--address", str(socket)]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while subprocess.run([*ctr, "version"], capture_output=True).returncode:
             assert daemon.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
             time.sleep(0.05)
@@ -99,7 +99,7 @@ def unmount(folder: Path) -> None:
 
 
 def run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, f"{argv}: {done.stderr[-2000:]}"
     return done.stdout
 

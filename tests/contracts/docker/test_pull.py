@@ -107,7 +107,7 @@ def test_with_what_docker_login_left_and_without_it_what_to_do_is_said(
 def test_what_breaks_in_the_middle_is_told(url: str, pull: Callable[[Remote], None], tmp_path: Path) -> None:
     digest, layer = small_image(open_registry(url, tmp_path), url)
     host, _, repository = url.partition("/")
-    assert httpx.delete(f"http://{host}/v2/{repository}/blobs/{layer}").status_code == 202
+    assert httpx.delete(f"http://{host}/v2/{repository}/blobs/{layer}", timeout=60).status_code == 202
     with pytest.raises(NotInRegistry, match=r"Docker cannot pull it(.|\n)*blob"):
         pull(remote(settings(url, tmp_path), digest))
 

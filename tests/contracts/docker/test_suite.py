@@ -99,7 +99,7 @@ def plainly(task: Any, _name: str, /, *arguments: Any, **options: Any) -> Any:
 
 def left(client: docker.DockerClient, folder: Path) -> list[str]:
     """This folder's containers."""
-    found = [(each.name, each.labels) for each in client.containers.list(all=True)]
+    found = [(each.name, each.labels) for each in client.containers.list(all=True, ignore_removed=True)]
     return [name for name, its in found if TRIAL in its and its[OWNER].endswith(str(folder))]
 
 
@@ -132,9 +132,9 @@ def test_pytest_comes_from_the_index_for_the_images_interpreter(suite: Suite) ->
 def test_a_suite_that_hangs_is_ended_at_its_limit(suite: Suite) -> None:
     hangs = "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('begins')\ntime.sleep(600)\n"
     began = time.monotonic()
-    with pytest.raises(SuiteFailed, match=r"were not done in 1 s(.|\n)*begins"):
-        suite({"check.py": hangs}, command="python3 check.py", time_limit=1)
-    assert time.monotonic() - began < 30
+    with pytest.raises(SuiteFailed, match=r"were not done in 8 s(.|\n)*begins"):
+        suite({"check.py": hangs}, command="python3 check.py", time_limit=8)  # in which it begins
+    assert time.monotonic() - began < 200
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_the_container_of_a_run_that_was_killed_goes_with_the_next(
     wish = {"command": "python3 check.py", "time_limit": 300}
     other = multiprocessing.get_context("fork").Process(target=suite, args=(hangs,), kwargs=wish)
     other.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not (theirs := left(client, tmp_path / "trials")) or client.containers.get(theirs[0]).status != "running":
         assert time.monotonic() < deadline and other.is_alive(), "the other suite has not begun"
         time.sleep(0.1)

@@ -41,7 +41,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
             answer = about()
         if self.path.startswith("/out/"):
             host, port = self.path.removeprefix("/out/").split(":")
-            answer = tried(lambda: socket.create_connection((host, int(port)), 10))
+            answer = tried(lambda: socket.create_connection((host, int(port)), 60))
         if self.path == "/eat":
             subprocess.run([sys.executable, "-c", EAT])
         body = json.dumps(answer).encode()

@@ -144,13 +144,14 @@ def pods(place: Place) -> dict[str, int]:
 
 def quick(change: Callable[[Json], object] = lambda body: None, name: str = "digits") -> File:
     """The app's Kubernetes Deployment with pods that end at once, changed."""
-    probe = {"httpGet": {"path": "/readyz", "port": 8000}, "periodSeconds": 1}
+    patient = {"timeoutSeconds": 10, "failureThreshold": 10}  # an app that does not answer for some seconds stays ready
+    probe = {"httpGet": {"path": "/readyz", "port": 8000}, "periodSeconds": 1, **patient}
     resources = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
     container = {"name": "app", "image": "digits", "readinessProbe": probe, "resources": resources}
     pod = {"terminationGracePeriodSeconds": 1, "automountServiceAccountToken": False, "containers": [container]}
     spec: Json = {
         "replicas": 1,
-        "progressDeadlineSeconds": 30,
+        "progressDeadlineSeconds": 120,
         "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": "100%"}},
         "selector": {"matchLabels": {"app": name}},
         "template": {"metadata": {"labels": {"app": name}}, "spec": pod},

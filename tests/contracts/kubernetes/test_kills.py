@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +25,7 @@ def killed(line: Wire, place: Place, change: int, call: Callable[[KubernetesTarg
         call(place.target(line.client()))
         os._exit(0)  # what others left to be done at this process' end is not the child's
 
-    process = multiprocessing.get_context("fork").Process(target=run)
+    process, started = multiprocessing.get_context("fork").Process(target=run), threading.Event()
     made = 0
 
     def kill(asked: Asked) -> str | None:
@@ -33,13 +34,15 @@ def killed(line: Wire, place: Place, change: int, call: Callable[[KubernetesTarg
             made += 1
         if (change and made == change) or (not change and made and "watch=1" in asked[1]):
             made = -1000
-            os.kill(process.pid or 0, signal.SIGKILL)
+            assert started.wait(60) and process.pid  # 0 would be this process and all that began it
+            os.kill(process.pid, signal.SIGKILL)
             return "cut"
         return "cut" if made < 0 else None
 
     line.before = kill
     process.start()
-    process.join(60)
+    started.set()
+    process.join(200)
     line.before = lambda asked: None
     assert process.exitcode in (0, -signal.SIGKILL)
     return process.exitcode != 0

@@ -22,9 +22,9 @@ def test_kubectl_takes_every_field_over_and_a_field_that_is_dropped_goes(place: 
     assert managers(place) == {"kubectl"}
     text = b"\n---\n".join(file.content for file in place.files).decode()
     text = text.replace('"digits", "readiness', f'"{place.where}@{image.digest}", "readiness')
-    text = text.replace('"progressDeadlineSeconds": 30', '"revisionHistoryLimit": 3')
+    text = text.replace('"progressDeadlineSeconds": 120', '"revisionHistoryLimit": 3')
     place.kubectl("apply", "--server-side", "-f", "-", given=text)
-    place.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
+    place.kubectl("rollout", "status", "deployment/digits", "--timeout=180s")
     left = json.loads(place.kubectl("get", "deployment/digits", "-o", "json"))
     assert managers(place) == {"kubectl"} and left["spec"]["progressDeadlineSeconds"] == 600
     assert left["spec"]["template"]["spec"]["containers"][0]["image"].endswith(image.digest)

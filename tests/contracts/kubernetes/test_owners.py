@@ -55,7 +55,7 @@ def made_by_kubectl(place: Place) -> None:
 
     for file in (quick(change), service()):
         place.kubectl("apply", "-f", "-", given=file.content.decode())
-    place.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
+    place.kubectl("rollout", "status", "deployment/digits", "--timeout=180s")
 
 
 def test_what_kubectl_made_stops_a_release_until_it_is_taken_over(place: Place) -> None:
@@ -65,7 +65,7 @@ def test_what_kubectl_made_stops_a_release_until_it_is_taken_over(place: Place) 
         list(target.roll_out(place.image("v1"), target.state()))
     assert failed.value.fault == "environment"
     place.kubectl("set", "env", "deployment/digits", "HAND=1")
-    place.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
+    place.kubectl("rollout", "status", "deployment/digits", "--timeout=180s")
     ran = pods(place)
 
     said = target.adopt()

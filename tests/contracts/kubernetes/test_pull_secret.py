@@ -30,7 +30,6 @@ from tests.kubernetes_role import role_client
 
 __all__ = ["acr", "make_image", "repository"]
 
-PATIENT = DEPLOYMENT.replace("progressDeadlineSeconds: 30", "progressDeadlineSeconds: 40")  # two pulls
 USER = "00000000-0000-0000-0000-000000000000"
 
 
@@ -61,7 +60,7 @@ def target(cluster: RealCluster, namespace: str, acr: str, repository: str, pass
     """An environment with a pull secret, as the Role of docs/kubernetes-role.yaml lets it be."""
     there = Cluster(role_client(cluster, namespace), namespace, cluster.context)
     wish = Wishes(PullSecret("digits", acr, lambda: (USER, password)))
-    return KubernetesTarget(there, "digits", "local", f"{acr}/{repository}", lambda commit: app_files(PATIENT), wish)
+    return KubernetesTarget(there, "digits", "local", f"{acr}/{repository}", lambda commit: app_files(), wish)
 
 
 def secret(cluster: RealCluster, namespace: str) -> str:
@@ -106,12 +105,12 @@ def test_a_secret_that_the_node_hears_of_after_its_first_pull_fails_no_release(
     late, target.wishes = target.wishes.pull_secret, Wishes()
     assert late is not None
     named = "      imagePullSecrets: [{name: tandem-pull-digits}]\n      containers:"
-    deployment = PATIENT.replace("      containers:", named)
+    deployment = DEPLOYMENT.replace("      containers:", named)
     target.files = lambda commit: app_files(deployment)
     selected = "jsonpath={.items[?(@.reason=='Failed')].message}"
 
     def heard() -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "Failed to pull" not in cluster.kubectl("-n", namespace, "get", "events", "-o", selected):
             assert time.monotonic() < deadline
             time.sleep(0.1)

@@ -8,6 +8,7 @@ import pytest
 
 from tandem.errors import ReleaseFailed, StateChanged, TandemError
 from tandem.records import Release, UnderWay, Versioned
+from tandem.targets.kubernetes import cluster as of_the_client
 from tests.contracts.kubernetes.place import (
     AT,
     RULES,
@@ -61,7 +62,7 @@ def test_an_edit_between_snapshot_and_apply_makes_the_release_lose_and_stays(sha
     take_back(target, state, failed.value)
     assert env_of(shared) == "EARLY LATE"
     shared.kubectl("set", "env", "deployment/digits", "EARLY-", "LATE-")
-    shared.kubectl("rollout", "status", "deployment/digits", "--timeout=60s")
+    shared.kubectl("rollout", "status", "deployment/digits", "--timeout=180s")
 
 
 def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: Place, line: Wire) -> None:
@@ -93,7 +94,8 @@ def test_an_object_that_somebody_makes_at_the_last_moment_stays_theirs(shared: P
 )
 def test_an_edit_during_the_rollout_is_named_and_undone(shared: Place, edit: list[str], named: str) -> None:
     target, before, ran = shared.target(), as_it_is(shared), pods(shared)
-    state = begin(target, image := shared.image("v2"), f"r-{edit[0]}")
+    how = "never-ready" if edit[0] == "set" else ""  # so that the old pods stand, however long kubectl takes
+    state = begin(target, image := shared.image("v2", how), f"r-{edit[0]}")
     steps = target.roll_out(image, state)
     go_to(steps, "objects applied")
     shared.kubectl(*edit)
@@ -120,9 +122,10 @@ def test_a_status_alone_is_no_edit(shared: Place) -> None:
 
 @pytest.mark.parametrize("late", ["services/digits", "deployments/digits", "configmaps/rules"])
 def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
-    shared: Place, line: Wire, late: str
+    shared: Place, line: Wire, late: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It wakes in the middle of its changes, long after another has brought back what ran."""
+    monkeypatch.setattr(of_the_client, "ONE_TRY", 120.0)  # else it gives the request up that sleeps, and makes it again
     shared.files = (quick(), service(), rules())
     ended, before = shared.target(), as_it_is(shared)
     asleep, awake = threading.Event(), threading.Event()
@@ -131,18 +134,18 @@ def test_a_release_that_was_ended_while_it_slept_changes_nothing_that_lasts(
         if asked[0] == "PATCH" and late in asked[1] and "dryRun" not in asked[1]:
             line.before = lambda asked: None
             asleep.set()
-            awake.wait(30)
+            awake.wait(120)
 
     sleeper = shared.target(line.client())
     state = begin(ended, image := shared.image("v2"), f"r-asleep-{late[:3]}")
     line.before = sleep
     with ThreadPoolExecutor(1) as pool:
         release = pool.submit(lambda: list(sleeper.roll_out(image, state)))
-        assert asleep.wait(20)
+        assert asleep.wait(60)
         take_back(ended, state, ReleaseFailed("killed", "environment"))
         awake.set()
         with pytest.raises(StateChanged):
-            release.result(60)
+            release.result(120)
     assert as_it_is(shared) == before
     assert shared.api().get(RULES) is None
 
@@ -169,7 +172,7 @@ def test_of_two_that_release_at_once_exactly_one_wins(shared: Place) -> None:
     def release(name: str) -> str | None:
         target, image = shared.target(), images[name]
         state = target.state()
-        ready.wait(20)
+        ready.wait(60)
         try:
             under_way = UnderWay(Release(f"r-{name}", candidate(image), AT), "roll out", target.snapshot())
             state = target.record(Versioned(replace(state.value, under_way=under_way), state.token))

@@ -5,6 +5,7 @@ import json
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -47,6 +48,17 @@ def refuses(tmp_path: Path) -> Iterator[tuple[str, str]]:
         server.shutdown()
 
 
+def wait_until_asked(place: Place, *kubectl: str) -> None:
+    """An API server hears of a webhook a moment later."""
+    deadline, said = time.monotonic() + 60, "the webhook is not asked"
+    while "denied the request" not in said:
+        assert time.monotonic() < deadline, said
+        try:
+            place.kubectl(*kubectl, "tried", "--image=none", "--dry-run=server")
+        except AssertionError as refused:
+            said = str(refused)
+
+
 @pytest.mark.parametrize("kind", ["deployments", "pods"])
 def test_a_webhook_that_refuses_is_the_environments_fault(place: Place, refuses: tuple[str, str], kind: str) -> None:
     target = place.target()
@@ -59,12 +71,14 @@ def test_a_webhook_that_refuses_is_the_environments_fault(place: Place, refuses:
         "rules": [rule],
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": place.namespace}},
         "sideEffects": "None",
+        "timeoutSeconds": 30,
         "admissionReviewVersions": ["v1"],
     }
     asked = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
     body = json.dumps({**asked, "metadata": {"name": place.namespace}, "webhooks": [hook]})
     place.kubectl("apply", "-f", "-", given=body)
     try:
+        wait_until_asked(place, *{"deployments": ("create", "deployment"), "pods": ("run",)}[kind])
         state = begin(target, image := place.image("v2"), "r-2")
         with pytest.raises(
             ReleaseFailed, match=r"digits.yaml: .*denied the request: no image without a sign"

@@ -30,7 +30,7 @@ def whole(registry: Registry, tag: str) -> None:
 
 def test_two_writers_at_once_lose_nothing_of_each_other(registry: Registry, url: str) -> None:
     writers = [start(url, name, "4") for name in ("a", "b")]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(120) for writer in writers] == [0, 0]
     assert sorted(registry.tags()) == sorted(f"{name}-{number}" for name in "ab" for number in range(4))
     for tag in registry.tags():
         whole(registry, tag)
@@ -48,5 +48,5 @@ def test_a_writer_killed_at_any_write_leaves_the_registry_whole(registry: Regist
     assert set(said) <= set(registry.tags())
     for tag in registry.tags():
         whole(registry, tag)
-    assert start(url, "after", "1").wait(60) == 0
+    assert start(url, "after", "1").wait(120) == 0
     whole(registry, "after-0")

@@ -168,14 +168,14 @@ def s3(s3_server: str, s3_owner: Any, bucket: str, tmp_path: Path, monkeypatch: 
         iam.create_user(UserName=bucket)
         iam.put_user_policy(UserName=bucket, PolicyName="reader", PolicyDocument=READER)
         key = iam.create_access_key(UserName=bucket)["AccessKey"]
-        httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0").raise_for_status()
+        httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"0", timeout=60).raise_for_status()
         try:
             with monkeypatch.context() as patch:
                 patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
                 patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
                 yield
         finally:
-            httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"inf").raise_for_status()
+            httpx.post(f"{endpoint}/moto-api/reset-auth", content=b"inf", timeout=60).raise_for_status()
 
     def remove(path: str) -> None:
         s3_owner.delete_object(Bucket=bucket, Key=f"a/b/{path}")

@@ -29,7 +29,7 @@ from tandem.settings import VerifySettings
 from tandem.targets.process import ProcessTarget
 
 tmp, address, tag, last = sys.argv[1:]
-target = ProcessTarget("digits", "local", Path(tmp) / "home", address, VerifySettings(ready="/readyz", time_limit=5))
+target = ProcessTarget("digits", "local", Path(tmp) / "home", address, VerifySettings(ready="/readyz", time_limit=60))
 image = image_of(open_registry(f"oci:{tmp}/registry", Path(tmp)), tag)
 for progress in target.roll_out(image, target.state()):
     if last in progress.message:
@@ -39,13 +39,13 @@ for progress in target.roll_out(image, target.state()):
 
 def roll_out_killed_at(step: str, process: ProcessTarget, tmp_path: Path, tag: str) -> None:
     argv = [sys.executable, "-c", ROLL_OUT, str(tmp_path), process.address, tag, step]
-    assert subprocess.run(argv, timeout=30).returncode == -signal.SIGKILL
+    assert subprocess.run(argv, timeout=120).returncode == -signal.SIGKILL
 
 
-def within(seconds: float, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + seconds
+def wait(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        assert time.monotonic() < deadline, "not so after 60 s"
         time.sleep(0.02)
 
 
@@ -79,8 +79,8 @@ def test_a_flow_killed_before_the_switch_leaves_users_where_they_were(
     bring_in(one)
     roll_out_killed_at(step, process, tmp_path, "v2")
     assert answer()["version"] == "v1"
-    within(5, lambda: process.running().digests == (one.digest,))
-    within(5, lambda: len(reach.recorded(process.folder)["apps"]) == 1)
+    wait(lambda: process.running().digests == (one.digest,))
+    wait(lambda: len(reach.recorded(process.folder)["apps"]) == 1)
     bring_in(two)
     assert answer()["version"] == "v2"
 
@@ -91,7 +91,7 @@ def test_a_flow_killed_after_the_switch_leaves_the_new_one_serving_alone(
     two = make_image("v2")
     bring_in(make_image("v1"))
     roll_out_killed_at("users reach it", process, tmp_path, "v2")
-    within(5, lambda: process.running().digests == (two.digest,))
+    wait(lambda: process.running().digests == (two.digest,))
     assert bring_in(two)[-1].message.endswith("already")
     assert answer()["version"] == "v2"
 
@@ -105,7 +105,7 @@ def test_an_app_that_is_killed_is_started_again_and_its_users_wait(
     os.kill(before, signal.SIGKILL)
     with suppress(httpx.HTTPError):  # what it was answering when it was killed is lost
         answer()
-    within(5, lambda: answer()["pid"] != before)
+    wait(lambda: answer()["pid"] != before)
     current = status(process)["current"]
     assert isinstance(current, dict)
     assert (current["restarts"], current["exit"]) == (1, -signal.SIGKILL)
@@ -124,7 +124,7 @@ def test_an_app_that_crashes_again_and_again_is_reported(
             httpx.get(f"{address}/crash", trust_env=False, timeout=5)
         return status(process)["current"]["state"] == "crash looping"  # type: ignore[index]
 
-    within(10, crashed)
+    wait(crashed)
     running = process.running()  # it is meant to run: asking it shows whose fault it is that it does not
     assert (running.digests, running.address) == ((image.digest,), address)
     assert running.restarts >= 3
@@ -140,7 +140,7 @@ def test_a_version_that_its_first_user_kills_is_to_blame(
     while "users reach it" not in next(steps).message:
         pass
     with pytest.raises(httpx.HTTPError):
-        httpx.get(f"{process.running().address}/crash", trust_env=False, timeout=5)
+        httpx.get(f"{process.running().address}/crash", trust_env=False, timeout=60)
     with pytest.raises(ReleaseFailed, match=r"ended \(exit code 7\) just after users were led to it") as failed:
         list(steps)
     assert failed.value.fault == "candidate"
@@ -176,7 +176,7 @@ def test_after_a_power_cut_what_ran_is_resumed(
     app, holder = int(str(answer()["pid"])), reach.recorded(process.folder)["pid"]
     os.kill(holder, signal.SIGKILL)
     os.kill(app, signal.SIGKILL)
-    within(5, lambda: process.running() == Running((), None))
+    wait(lambda: process.running() == Running((), None))
     assert process.snapshot().content == {"digest": one.digest}
     list(process.resume())
     assert answer()["version"] == "v1"

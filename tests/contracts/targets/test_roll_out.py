@@ -83,11 +83,19 @@ def test_bringing_in_what_runs_already_leaves_it_running(
     ],
 )
 def test_a_bad_image_is_the_candidates_fault_and_no_user_meets_it(
-    target: Target, make_image: Callable[..., Image], bring_in: BringIn, answer: Answer, how: str, reason: str
+    target: Target,
+    make_image: Callable[..., Image],
+    bring_in: BringIn,
+    answer: Answer,
+    hasten: Callable[[], None],
+    how: str,
+    reason: str,
 ) -> None:
     good = make_image("v1")
     bring_in(good)
     before = answer()
+    if how == "never-ready":
+        hasten()
     with pytest.raises(ReleaseFailed, match=reason) as failed:
         bring_in(make_image("v2", how))
     assert failed.value.fault == "candidate"

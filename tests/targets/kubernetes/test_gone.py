@@ -20,8 +20,8 @@ def made_by(uid: str, name: str, **more: object) -> Json:
 class Said(Cluster):
     """A cluster whose pods are what it is told, one answer after the other; the last one stays."""
 
-    def __init__(self, *pods: Sequence[Json]) -> None:
-        self.pods, self.patience, self.asked = list(pods), 0.5, 0
+    def __init__(self, *pods: Sequence[Json], patience: float = 60.0) -> None:
+        self.pods, self.patience, self.asked = list(pods), patience, 0
 
     def get(self, ref: Ref) -> Json | None:
         return None
@@ -44,4 +44,4 @@ def test_other_pods_are_not_waited_for_unless_nothing_is_to_run() -> None:
     others = [made_by("another-set", "pod", status=READY)]
     list(gone(Said(others), "l", {APP: "deleted"}, alone=False))
     with pytest.raises(ReleaseFailed, match="Pod/pod was deleted and is still there"):
-        list(gone(Said(others), "l", {}, alone=True))
+        list(gone(Said(others, patience=0.5), "l", {}, alone=True))

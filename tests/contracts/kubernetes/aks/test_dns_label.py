@@ -34,7 +34,7 @@ def service(cluster: RealCluster, namespace: str, name: str) -> str:
     whole = {"apiVersion": "v1", "kind": "Service", **body}
     cluster.kubectl("-n", namespace, "apply", "-f", "-", given=json.dumps(whole))
     told = ("-n", namespace, "get", "service", name, "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not (found := cluster.kubectl(*told)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -68,7 +68,7 @@ def test_a_release_waits_until_the_name_that_azures_region_gives_resolves(
             time.sleep(0.05)
         names.addresses[NAME] = [str(target.running().address).removeprefix("http://")]
 
-    azures = threading.Thread(target=moved)
+    azures = threading.Thread(target=moved, daemon=True)  # it waits for good where the release fails before
     azures.start()
     said = [each.message for each in target.roll_out(make_image("v1"), target.state())]
     azures.join()

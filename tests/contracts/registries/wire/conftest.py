@@ -15,6 +15,12 @@ from tandem.registries.login import Account, AccountLogin
 from tandem.registries.wire import Wire
 
 
+def patient_client() -> httpx.Client:
+    """Of a busy machine: it neither gives a request up, nor a connection that was idle for some seconds."""
+    limits = httpx.Limits(keepalive_expiry=120.0)
+    return httpx.Client(verify=False, timeout=60.0, limits=limits)  # plain HTTP: no TLS to set up
+
+
 @dataclass
 class Rule:
     """For the next `times` requests of this kind: an answer, a cut after bytes of the body or of the answer, an answer
@@ -47,7 +53,7 @@ class Front:
     seen: list[tuple[str, str, Mapping[str, str]]] = field(default_factory=list)
     connections: int = 0
     uploads: dict[str, bytearray] = field(default_factory=dict)
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(verify=False))  # plain HTTP: no TLS to set up
+    client: httpx.Client = field(default_factory=patient_client)
 
     def rule(self, method: str, path: str) -> Rule | None:
         for rule in self.rules:
@@ -182,7 +188,7 @@ def slept() -> list[float]:
 @pytest.fixture
 def registry(front: Front, slept: list[float], repository: str) -> DistributionRegistry:
     """A repository of this test's own, behind the front; waits are noted and not waited."""
-    client = httpx.Client(verify=False)  # plain HTTP: no TLS to set up
+    client = patient_client()
     login = AccountLogin(front.address, lambda: Account("anna", "s3cret-password"), client)
     return DistributionRegistry(Wire(f"http://{front.address}", repository, client, login, slept.append))
 

@@ -17,6 +17,7 @@ from tandem.registries.acr import AcrLogin
 from tandem.registries.distribution import DistributionRegistry
 from tandem.registries.login import Account, AccountLogin, Challenge
 from tandem.registries.wire import Wire
+from tests.contracts.registries.wire.conftest import patient_client
 
 CONTENT = bytes(2_000_000)
 
@@ -34,7 +35,7 @@ def opened(acr: str, entra_token: Callable[..., str]) -> Callable[..., Distribut
 
     def opened(repository: str, *sources: str, clock: Callable[[], float] = time.monotonic, **token: object
                ) -> DistributionRegistry:  # fmt: skip
-        client = httpx.Client(verify=False)
+        client = patient_client()
         login = AcrLogin(acr, lambda scope: AccessToken(entra_token(**token), 0), client, clock)
         return DistributionRegistry(Wire(f"http://{acr}", repository, client, login, clock=clock), sources)
 
@@ -63,7 +64,7 @@ def test_no_login_to_azure_is_explained(acr: str) -> None:
     def nobody(scope: str) -> AccessToken:
         raise ClientAuthenticationError("no credential in this chain")
 
-    client = httpx.Client(verify=False)
+    client = patient_client()
     with pytest.raises(RegistryError, match="no credential in this chain: run 'az login'"):
         DistributionRegistry(Wire(f"http://{acr}", "a/b", client, AcrLogin(acr, nobody, client))).tags()
 

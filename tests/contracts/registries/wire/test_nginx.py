@@ -1,6 +1,5 @@
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from tandem.manifests import CONFIG, blob_of, digest_of, image_of
 from tandem.records import ImageManifest
 from tandem.registries import open_registry
 from tandem.registries.evidence import TESTS, attach, find
+from tests.contracts.conftest import free_port
 
 CONTENT = bytes(range(256)) * 20_000  # 5 MB, five times what nginx takes as it comes
 
@@ -23,9 +23,7 @@ def nginx(plain: str, tmp_path: Path) -> Iterator[str]:
     """nginx before the registry, with its defaults: buffering, 1 MiB a request, its own Host header: host:port."""
     if not shutil.which("nginx"):
         pytest.skip("nginx is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     folders = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     server = f"server {{ listen {address}; location / {{ proxy_pass http://{plain}; }} }}"
@@ -42,7 +40,7 @@ def nginx(plain: str, tmp_path: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def answers(address: str) -> bool:

@@ -19,7 +19,7 @@ from tandem.registries.answers import OutOfStep, TooLarge
 from tandem.registries.distribution import DistributionRegistry
 from tandem.registries.login import Account, AccountLogin, Challenge, Grant, Login, challenge_of
 from tandem.registries.wire import Wire
-from tests.contracts.registries.wire.conftest import Front, Rule
+from tests.contracts.registries.wire.conftest import Front, Rule, patient_client
 
 MB = 1024 * 1024
 CONTENT = bytes(range(256)) * 20_000  # 5 MB
@@ -29,7 +29,7 @@ Opened = Callable[..., DistributionRegistry]
 @pytest.fixture
 def tokens(acr: str, serve: Callable[[Front], Front]) -> Front:
     """Stands before the token service."""
-    challenge = challenge_of(httpx.get(f"http://{acr}/v2/"))
+    challenge = challenge_of(httpx.get(f"http://{acr}/v2/", timeout=60))
     assert challenge is not None
     return serve(Front(httpx.URL(challenge.realm).netloc.decode()))
 
@@ -51,7 +51,7 @@ def opened(request: pytest.FixtureRequest, acr: str, tokens: Front, repository: 
     entra = runpy.run_path(str(Path(__file__).parent.parent / "entra.py"))
 
     def opened(clock: Callable[[], float] = time.monotonic, host: str = acr) -> DistributionRegistry:
-        client = httpx.Client(verify=False)
+        client = patient_client()
         account = Account("anna", entra["refresh_token"](acr, "push"))
         by_acr = AcrLogin(acr, lambda scope: AccessToken(entra["entra_token"](), 0), client, clock)
         login = by_acr if request.param == "acr" else AccountLogin(acr, lambda: account, client, clock)

@@ -105,10 +105,10 @@ def test_a_registry_that_takes_nothing_is_not_waited_for_without_end(
     front: Front, rule: Rules, repository: str, slept: list[float]
 ) -> None:
     assert TIMEOUT.write == 60.0 and TIMEOUT.read == 300.0
-    client = httpx.Client(verify=False, timeout=0.2)
+    client = httpx.Client(verify=False, timeout=httpx.Timeout(60.0, write=0.2))  # what is answered may take its time
     login = AccountLogin(front.address, lambda: None, client)
     registry = DistributionRegistry(Wire(f"http://{front.address}", repository, client, login, slept.append))
-    rule("PATCH", "uploads", stalls=1.0, times=9)
+    rule("PATCH", "uploads", stalls=5.0, times=9)
     with pytest.raises(Unreachable, match=rf"{registry}: pushing weights from byte 0: .*timed out"):
         registry.write(weights(), KIND)
 

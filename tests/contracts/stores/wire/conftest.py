@@ -169,10 +169,9 @@ def waited() -> list[float]:
 
 @pytest.fixture
 def objects(place, waited: list[float]):
-    """The place's objects, which note their waiting and go on; for their reads a second is 5 ms."""
+    """The place's objects, which note their waiting and go on."""
     found = place.objects()
-    wire = replace(found.wire, sleep=waited.append, clock=lambda: time.monotonic() * 200)
-    return replace(found, sleep=waited.append, wire=wire)
+    return replace(found, sleep=waited.append, wire=replace(found.wire, sleep=waited.append))
 
 
 @pytest.fixture

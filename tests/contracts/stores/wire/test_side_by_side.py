@@ -29,8 +29,20 @@ def objects(place, proxy):
     return planned(place.objects(), PLAN)
 
 
+class Steady:
+    """A clock on which a moment in which this machine did something else is no longer than 0.15 s."""
+
+    def __init__(self) -> None:
+        self.now, self.last = 0.0, time.monotonic()
+
+    def __call__(self) -> float:
+        real = time.monotonic()
+        self.now, self.last = self.now + min(max(0.0, real - self.last), 0.15), real
+        return self.now
+
+
 def planned(objects, plan: ReadAhead):
-    return replace(objects, wire=replace(objects.wire, ahead=replace(plan, room=plan.room.copy())))
+    return replace(objects, wire=replace(objects.wire, clock=Steady(), ahead=replace(plan, room=plan.room.copy())))
 
 
 def ranges(proxy) -> list[str]:
@@ -53,12 +65,12 @@ def test_a_starving_reader_gets_four_ranges_side_by_side(objects, proxy, rule):
     assert b"".join(objects.read("w")) == WEIGHTS
     assert parts.most == 4 and len(objects.wire.ahead.room) == 8
     tags = [headers.get("if-match") for _, path, headers in proxy.asked if "range" in headers]
-    assert len(tags) > 10 and len(set(tags)) == 1 and tags[0]
+    assert len(tags) > 4 and len(set(tags)) == 1 and tags[0]
 
 
 @one_cloud
 def test_a_store_that_is_fast_is_asked_once(objects, proxy):
-    quick = replace(objects, wire=replace(objects.wire, clock=lambda: time.monotonic() / 1000))
+    quick = replace(objects, wire=replace(objects.wire, clock=lambda: 0.0))  # in no time
     assert b"".join(quick.read("w")) == WEIGHTS
     assert ranges(proxy) == [""]
 
@@ -103,7 +115,7 @@ def test_a_reader_that_no_longer_starves_goes_back_to_one_stream(objects, proxy,
 @one_cloud
 def test_ranges_that_are_together_no_quicker_than_one_stream_was_are_given_up(objects, proxy, rule):
     whole = planned(objects, replace(PLAN, window=2 * MIB))
-    proxy.rules += [rule(range=PART, times=99, rate=RATE / 2), rule(times=99, rate=2 * RATE)]
+    proxy.rules += [rule(range=PART, times=99, rate=RATE / 4), rule(times=99, rate=2 * RATE)]
     assert b"".join(whole.read("w")) == WEIGHTS
     assert ranges(proxy)[-1].endswith("-"), "a processor or a whole wire is the limit, as in a store that is at its own"
     assert 4 < len(ranges(proxy)) <= 2 + 6 * MIB // PLAN.length
