@@ -32,7 +32,7 @@ def _owner(folder: Path) -> str:
 def clear(client: docker.DockerClient, folder: Path) -> None:
     """Remove the containers and networks of this folder's trials that are dead; what is just going is let go."""
     mine: dict[str, str | list[str] | bool] = {"label": [TRIAL, f"{OWNER}={_owner(folder)}"]}
-    for container in client.containers.list(all=True, filters=mine):
+    for container in client.containers.list(all=True, ignore_removed=True, filters=mine):
         if not launch.living(folder / container.labels[TRIAL] / "lock"):
             with suppress(APIError):
                 container.remove(force=True, v=True)

@@ -66,7 +66,7 @@ def worker(root: Path, found: Server, api: Api, say: Say) -> None:
     argv = [sys.executable, "-m", "tandem.triggers.warm", "--pool", POOL, "--name", name]
     argv += ["--register", str(children.folder(root)), *(["--alone"] if found.ours else [])]
     argv += [f"tandem.flows.{flow}" for flow in FLOWS]
-    began, deadline = datetime.now(UTC), time.monotonic() + 60
+    began, deadline = datetime.now(UTC), time.monotonic() + 180
     children.start(root, "worker", argv, env(root, found), about)
     while not pool.worker_polls(api, name, began):
         if children.find(root, "worker") is None or time.monotonic() > deadline:

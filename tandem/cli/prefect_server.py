@@ -1,9 +1,9 @@
 """Prefect's server on SQLite, its garbage collected aside: `python -m tandem.cli.prefect_server start --port PORT`.
 
-A statement that failed is held by its error's traceback, a cycle, and freed by whichever thread the collector happens to
-run in. Freeing it waits for its connection. Where that waits for the writer before it (up to Prefect's busy_timeout,
-60 s) and the thread is the event loop's, that writer never gets to its commit, and nobody is answered for a minute. A
-thread of its own may wait: Python's sqlite3 lets go of the interpreter meanwhile.
+A statement that failed is held by its error's traceback, a cycle, and freed by whichever thread the collector runs
+in. Freeing it waits for its connection. Where that waits for the writer before it (up to Prefect's busy_timeout, 60 s)
+and the thread is the event loop's, that writer never gets to its commit, and nobody is answered for a minute. A thread
+of its own may wait: Python's sqlite3 lets go of the interpreter meanwhile.
 
 Measured with six clients that create runs and set states: without this the server froze for 60 s in each of eight runs
 of 8 to 20 s, with it in none of four, and answered some ten times as many requests a second.

@@ -43,7 +43,7 @@ def bubblewrap(surroundings: Mapping[str, str]) -> str | None:
     if path is None or sys.platform != "linux":
         return None
     tried = Command(
-        (path, *_walls(("--tmpfs", TEMPORARY), ()), "--", "/bin/true"), {"PATH": os.defpath}, "/", time_limit=10
+        (path, *_walls(("--tmpfs", TEMPORARY), ()), "--", "/bin/true"), {"PATH": os.defpath}, "/", time_limit=60
     )
     return path if run(tried).code == 0 else None
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 TIMED_OUT = 124
-PATIENCE = ((signal.SIGINT, 3.0), (signal.SIGTERM, 0.5))  # seconds: pytest uses SIGINT's to say where it was
+PATIENCE = ((signal.SIGINT, 10.0), (signal.SIGTERM, 1.0))  # seconds: pytest uses SIGINT's to say where it was
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 

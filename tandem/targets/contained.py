@@ -89,7 +89,7 @@ def _stopped(container: Container) -> int:
 
 def clear(client: docker.DockerClient, folder: str, life: str = "") -> None:
     """Remove what killed ones left: containers of this environment whose process is no more, or had this `life`."""
-    for left in client.containers.list(all=True, filters={"label": f"{ENVIRONMENT}={folder}"}):
+    for left in client.containers.list(all=True, ignore_removed=True, filters={"label": f"{ENVIRONMENT}={folder}"}):
         if left.labels.get(LIFE) == life or not living(Path(left.labels.get(LIFE, ""))):
             with suppress(NotFound, APIError):
                 left.remove(force=True, v=True)

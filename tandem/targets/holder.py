@@ -27,27 +27,28 @@ def main(folder: Path, asked: str) -> int:
 
     3 where another holder lives, 1 (and a line on standard error) where the address cannot be had.
     """
-    with (folder / "holder.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return ANOTHER_LIVES
-        (folder / "lives").mkdir(exist_ok=True)
-        end_orphans(folder)
-        host, _, port = asked.rpartition(":")
-        try:
-            door = take(host.strip("[]"), int(port))
-            control = wire.listen(wire.socket_path(folder))
-        except OSError as error:
-            sys.stderr.write(f"{asked}: {error.strerror or error}\n")
-            return 1
-        if os.fork():
-            os._exit(0)
-        os.setsid()
-        holding = Holding(folder, asked, door)
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=holding.stop, args=(True,)).start())
-        threading.Thread(target=wire.serve, args=(control, holding.answer, holding.left), daemon=True).start()
-        holding.tend()
+    lock = os.open(folder / "holder.lock", os.O_RDWR | os.O_CREAT, 0o644)  # let go of by the process' end, not before
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return ANOTHER_LIVES
+    (folder / "lives").mkdir(exist_ok=True)
+    end_orphans(folder)
+    host, _, port = asked.rpartition(":")
+    try:
+        door = take(host.strip("[]"), int(port))
+        control = wire.listen(wire.socket_path(folder))
+    except OSError as error:
+        sys.stderr.write(f"{asked}: {error.strerror or error}\n")
+        return 1
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    holding = Holding(folder, asked, door)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=holding.stop, args=(True,)).start())
+    threading.Thread(target=wire.serve, args=(control, holding.answer, holding.left), daemon=True).start()
+    holding.tend()
     return 0
 
 

@@ -17,6 +17,7 @@ from tandem.targets.program import Program
 
 LOG_LIMIT = 10 * 1024 * 1024  # bytes, and as much again in the file before
 MARK = "TANDEM_LIFE"
+GONE = 10.0  # seconds from SIGKILL until it must be gone
 
 
 @dataclass(frozen=True)
@@ -91,17 +92,19 @@ def end_orphan(pid: int, life: Path, limit: float) -> None:
     clear(pid, life)
 
 
-def clear(group: int, life: Path) -> None:
-    """Kill what is left of a program: its process group, and on Linux what left the group."""
-    if living(life):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
-    for pid in strays(life):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 2
-    while living(life) and time.monotonic() < deadline:
-        time.sleep(0.01)
+def clear(group: int | None, life: Path) -> None:
+    """Kill what is left of a program, until nothing is: its process group, and on Linux what left the group."""
+    deadline = time.monotonic() + GONE
+    while (lives := living(life)) | bool(left := strays(life)):
+        if group and lives:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.02)
 
 
 def living(life: Path) -> bool:

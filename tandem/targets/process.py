@@ -222,7 +222,7 @@ class ProcessTarget:
     def _serves_well(self, current: dict[str, Any] | None, digest: str, at: str) -> bool:
         if not current or current["digest"] != digest or current["state"] != "running":
             return False
-        soon = self.verify.model_copy(update={"time_limit": min(5.0, self.verify.time_limit)})
+        soon = self.verify.model_copy(update={"time_limit": min(15.0, self.verify.time_limit)})
         return wait_ready(at, soon).failure is None
 
 

@@ -167,6 +167,8 @@ def living_folder(folder: Path, clear: Callable[[], None] = lambda: None) -> Ite
 def _clear(folder: Path) -> None:
     for scratch in folder.glob("[0-9]*"):
         if not launch.living(scratch / "lock"):
-            with suppress(OSError, ValueError):
+            try:
                 launch.end_orphan(int((scratch / "pid").read_text()), scratch / "life", 2.0)
+            except (OSError, ValueError):  # killed before it was written whole
+                launch.clear(None, scratch / "life")
             shutil.rmtree(scratch, ignore_errors=True)

@@ -26,8 +26,8 @@ CANNOT_RUN = (  # what the runtime says of a command, a user or a folder that th
 )
 SCALING = ("TriggeredScaleUp", "Nominated", "NominatedNode")
 NOT_THERE = re.compile(r"\b(configmap|secret|persistentvolumeclaim) \"\S+\" not found")
-NOT_YET = re.compile(r"failed to sync (configmap|secret) cache")  # the kubelet has not heard from the API: it asks again
-MOUNT = 3.0  # seconds that a volume's ConfigMap may be missing: a kubelet learns of a new one a moment later
+NOT_YET = re.compile(r"failed to sync (configmap|secret) cache")  # the API has not answered the kubelet: it asks again
+MOUNTS = 4  # tries (after 0.5, 1, 2 s) to mount a ConfigMap: a kubelet learns of a new one a moment later
 SCHEDULER = 15.0  # seconds a pod may be unschedulable: an autoscaler that will make room says so within 10
 
 
@@ -69,7 +69,7 @@ def of_pod(pod: Json, events: Sequence[Json], waited: float, before: Mapping[str
     for event in own:
         if event.get("reason") == "Failed" and "pull" in str(event.get("message", "")) and not _secret_late(own):
             return Finding(_image(event["message"]), "environment", name)
-        if event.get("reason") == "FailedMount" and waited > MOUNT and NOT_THERE.search(str(event.get("message", ""))):
+        if event.get("reason") == "FailedMount" and _times(event) >= MOUNTS and NOT_THERE.search(event["message"]):
             return Finding(f"pod {name} cannot be started: {event['message']}", "environment", name)
     return _unschedulable(name, pod, own, waited)
 
@@ -144,7 +144,11 @@ def _secret_late(events: Sequence[Json]) -> bool:
     if not any(event.get("reason") == "FailedToRetrieveImagePullSecret" for event in events):
         return False
     pulls = [e for e in events if e.get("reason") == "Failed" and "Failed to pull" in str(e.get("message", ""))]
-    return sum(int((e.get("series") or {}).get("count") or e.get("count") or 1) for e in pulls) < 2
+    return sum(map(_times, pulls)) < 2
+
+
+def _times(event: Json) -> int:
+    return int((event.get("series") or {}).get("count") or event.get("count") or 1)
 
 
 def _image(message: str) -> str:
