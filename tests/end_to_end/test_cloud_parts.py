@@ -76,7 +76,7 @@ def tandem(root: Path, server: str, engine: str, azurite: str) -> Iterator[Run]:
 def released(tandem: Run) -> str:
     """Integrate, release, ask for the digit where users ask; the candidate's tag."""
     tag = re.findall(r"[0-9a-f]{12}-[0-9a-f]{12}-[0-9a-f]{8}", tandem("integrate", "digits"))[-1]
-    address = tandem("release", "digits", "local").split()[-1]
+    (address,) = re.findall(r"runs in local at (http\S+)", tandem("release", "digits", "local"))
     picture = base64.b64encode(sample()).decode()
     assert '"7"' in httpx.post(f"{address}/score", json={"input": [picture]}, timeout=60).text
     version = httpx.get(f"{address}/version", timeout=60).json()["model"]["version"]

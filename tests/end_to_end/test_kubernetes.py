@@ -166,7 +166,7 @@ def test_digits_goes_to_staging_then_to_production_and_a_bad_one_comes_back_whil
     first = re.findall(TAG, tandem("integrate", "digits"))[-1]
     assert "nothing" in tandem("release", "digits", "production")  # not before it was good in staging
     tandem("release", "digits", "staging")
-    address = tandem("release", "digits", "production").split()[-1]
+    (address,) = re.findall(r"runs in production at (http\S+)", tandem("release", "digits", "production"))
 
     second = changed(root, tandem, "second")
     changes = tandem("release", "digits", "staging", "--dry-run")
