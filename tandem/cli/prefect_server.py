@@ -1,21 +1,38 @@
-"""Prefect's server on SQLite, its garbage collected aside: `python -m tandem.cli.prefect_server start --port PORT`.
+"""Prefect's server on SQLite, without its two standstills: `python -m tandem.cli.prefect_server start --port PORT`.
 
-A statement that failed is held by its error's traceback, a cycle, and freed by whichever thread the collector runs
-in. Freeing it waits for its connection. Where that waits for the writer before it (up to Prefect's busy_timeout, 60 s)
-and the thread is the event loop's, that writer never gets to its commit, and nobody is answered for a minute. A thread
-of its own may wait: Python's sqlite3 lets go of the interpreter meanwhile.
+**Frozen for a minute.** A statement that failed is held by its error's traceback, a cycle, and freed by whichever
+thread the collector runs in. Freeing it waits for its connection. Where that waits for the writer before it (up to
+Prefect's busy_timeout, 60 s) and the thread is the event loop's, that writer never gets to its commit, and nobody is
+answered. A thread of its own may wait: Python's sqlite3 lets go of the interpreter meanwhile.
 
-Measured with six clients that create runs and set states: without this the server froze for 60 s in each of eight runs
-of 8 to 20 s, with it in none of four, and answered some ten times as many requests a second.
+**Refused.** A transaction that reads first and writes then is refused at once (503) where another one wrote in between:
+https://www.sqlite.org/isolation.html. Whoever takes the write lock as it begins waits for it instead. Prefect does so
+in some places (`with_for_update`); here every transaction does, but for one that its own task opened inside another.
+
+docs/scale.md has the figures of both; benchmarks/writers.py makes them.
 """
 
+import asyncio
 import gc
 import runpy
 import sys
 import threading
 import time
+from typing import Any
+from weakref import WeakSet
+
+from sqlalchemy import Connection, Engine, event
 
 YOUNG, ALL = 1.0, 60  # seconds between collections of what is young; after so many of these, of everything
+HOLDER = "tandem.holder"
+
+
+def main() -> None:
+    """`prefect server`, with the words of the command line."""
+    collect_aside()
+    take_the_lock_first()
+    sys.argv.insert(1, "server")
+    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
 def collect_aside() -> None:
@@ -32,11 +49,26 @@ def _collect() -> None:
         gc.collect(1 if rounds % ALL else 2)
 
 
-def main() -> None:
-    """`prefect server`, with the words of the command line."""
-    collect_aside()
-    sys.argv.insert(1, "server")
-    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
+def take_the_lock_first() -> None:
+    """From now on a transaction on SQLite begins by taking the write lock, unless its task holds it already."""
+    holders: WeakSet[asyncio.Task[Any]] = WeakSet()
+
+    def begin(connection: Connection, _cursor: Any, statement: str, words: Any, _context: Any, _many: bool) -> Any:
+        if statement in ("BEGIN DEFERRED", "BEGIN IMMEDIATE"):
+            task = asyncio.current_task()
+            if task is not None and task not in holders:
+                holders.add(task)
+                connection.info[HOLDER] = task
+                statement = "BEGIN IMMEDIATE"
+        return statement, words
+
+    def end(connection: Connection) -> None:
+        if task := connection.info.pop(HOLDER, None):
+            holders.discard(task)
+
+    event.listen(Engine, "before_cursor_execute", begin, retval=True)
+    event.listen(Engine, "commit", end)
+    event.listen(Engine, "rollback", end)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -20,33 +21,41 @@ time.sleep(4)
 """
 
 
+@dataclass
+class Told:
+    """What the writers saw: seconds of each request, and how many were refused."""
+
+    seconds: list[float] = field(default_factory=list)
+    refused: int = 0
+
+
 def test_garbage_is_freed_by_no_thread_that_others_wait_for() -> None:
     done = subprocess.run([sys.executable, "-c", CYCLE], capture_output=True, text=True, timeout=120)
     assert set(done.stdout.split()) == {"garbage"}, done.stderr
 
 
 def test_six_who_write_at_once_are_answered(server: str) -> None:
-    """Each request within Prefect's busy_timeout of 60 s: whom the lock keeps waiting longer, nobody is answered."""
-    slowest = asyncio.run(_write(server, clients=6, seconds=10.0))
-    assert slowest < 30
+    """As Prefect starts it, four of five requests are refused, and nobody is answered for its busy_timeout, 60 s."""
+    told = asyncio.run(_write(server, clients=6, seconds=10.0))
+    assert max(told.seconds) < 45
+    assert told.refused < len(told.seconds) / 20, (told.refused, len(told.seconds))
 
 
-async def _write(api: str, clients: int, seconds: float) -> float:
-    """The slowest answer, in seconds. Refusals (503, a cut connection) are SQLite's way, and the next comes at once."""
-    slowest = 0.0
+async def _write(api: str, clients: int, seconds: float) -> Told:
+    told = Told()
     async with httpx.AsyncClient(base_url=api, timeout=120) as client:
         flow = (await client.post("/flows/", json={"name": "writers"})).json()["id"]
 
         async def ask(path: str, state: str, **more: str) -> str:
-            nonlocal slowest
             began = time.monotonic()
             try:
                 answer = await client.post(path, json={"state": {"type": state}, **more})
-            except httpx.ReadError:
-                return ""
-            finally:
-                slowest = max(slowest, time.monotonic() - began)
-            return str(answer.json()["id"]) if answer.status_code == 201 and "id" in answer.json() else ""
+                good = answer.status_code == 201
+            except httpx.ReadError:  # so ends a connection that was answered with 503
+                good = False
+            told.seconds.append(time.monotonic() - began)
+            told.refused += not good
+            return str(answer.json().get("id", "done")) if good else ""
 
         async def write(ends: float) -> None:
             while time.monotonic() < ends:
@@ -55,4 +64,4 @@ async def _write(api: str, clients: int, seconds: float) -> float:
                         await ask(f"/flow_runs/{run}/set_state", state)
 
         await asyncio.gather(*(write(time.monotonic() + seconds) for _ in range(clients)))
-    return slowest
+    return told
