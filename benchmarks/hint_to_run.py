@@ -22,7 +22,7 @@ from statistics import median
 
 import httpx
 
-from tandem.cli.parts import FLOWS
+from tandem.cli.parts import WARM
 from tandem.triggers import runs
 from tandem.triggers.api import Api, connect
 
@@ -49,7 +49,7 @@ def kinds(folder: Path) -> list[Kind]:
     prefect = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--pool"]
     ours = [sys.executable, "-m", "tandem.triggers.warm", "--name", "ours", "--register", str(folder), "--pool", "ours"]
     return [
-        Kind("ours", "Tandem's worker", [*ours, *(f"tandem.flows.{flow}" for flow in FLOWS)], "1"),
+        Kind("ours", "Tandem's worker", [*ours, *WARM], "1"),
         Kind("each-second", "`prefect worker start`, every second", [*prefect, "each-second"], "1"),
         Kind("default", "`prefect worker start`, as it comes", [*prefect, "default"], "10"),
     ]

@@ -83,12 +83,15 @@ PARTS = (  # the longest first, but flows not before what forks: their threads h
     "tests/contracts/kubernetes/",
     "tests/end_to_end/test_service.py",  # its own server: it shares nothing with the others there
     "tests/end_to_end/",
-    "tests/flows/",
     "tests/service/",
     "tests/contracts/docker/",
     "tests/cli/",
+    "tests/source/",
+    "tests/contracts/stores/",
+    "tests/flows/",
 )
-SLOW = ("tests/end_to_end/", "tests/contracts/kubernetes/")  # packages are fetched, suites run, a cluster is built once
+# packages are fetched, suites run, a cluster is built once
+SLOW = ("tests/end_to_end/", "tests/contracts/kubernetes/", "tests/contracts/targets/")
 WAIT = {"server", "machine", "base_image"}  # Prefect's server takes its time; a base image is made once
 
 

@@ -20,7 +20,14 @@ from tandem.errors import TandemError
 from tandem.triggers.api import Api
 
 PORT, RECEIVER_PORT = 4200, 4280
-FLOWS = ("integrate", "release", "reconcile", "rollback", "publish", "prune", "approve")
+WARM = (  # what a run finds imported: 140 MB that runs share, and a cloud's library takes a second each to import
+    *(
+        f"tandem.flows.{flow}"
+        for flow in ("integrate", "release", "reconcile", "rollback", "publish", "prune", "approve")
+    ),
+    *(f"tandem.models.{store}" for store in ("azure_blob", "s3")),
+    *(f"tandem.targets.{target}" for target in ("docker", "kubernetes.aks", "kubernetes.connect", "kubernetes.target")),
+)
 SERVER = "tandem.cli.prefect_server"
 TANDEM = (sys.executable, "-c", "from tandem.cli import main; main()")  # the command, wherever it is installed
 Say = Callable[[str], None]
@@ -64,8 +71,7 @@ def worker(root: Path, found: Server, api: Api, say: Say) -> None:
         children.forget(root, template)
     name = f"{socket.gethostname()}-{hashlib.sha256(str(root).encode()).hexdigest()[:6]}"
     argv = [sys.executable, "-m", "tandem.triggers.warm", "--pool", POOL, "--name", name]
-    argv += ["--register", str(children.folder(root)), *(["--alone"] if found.ours else [])]
-    argv += [f"tandem.flows.{flow}" for flow in FLOWS]
+    argv += ["--register", str(children.folder(root)), *(["--alone"] if found.ours else []), *WARM]
     began, deadline = datetime.now(UTC), time.monotonic() + 180
     children.start(root, "worker", argv, env(root, found), about)
     while not pool.worker_polls(api, name, began):
