@@ -13,7 +13,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -50,8 +50,10 @@ class Cluster:
         return done.stdout
 
     @contextlib.contextmanager
-    def without(self, part: str, by: signal.Signals = signal.SIGKILL) -> Iterator[None]:
+    def without(self, part: str, by: signal.Signals = signal.SIGKILL) -> Iterator[Callable[[], bool]]:
         """A part of the control plane or the node ("kube-apiserver", "kubelet", …) told to end; started again after.
+
+        What it gives says whether the part lives on: an API server that is told to end does, for a minute.
 
         It waits until no other test process uses the cluster, and they wait for its end.
         """
@@ -61,7 +63,7 @@ class Cluster:
         process = int((self.folder / f"{part}.pid").read_text())
         os.kill(process, by)
         try:
-            yield
+            yield lambda: _lives(process)
         finally:
             _end(process, part)  # an API server told to end lingers for a minute
             for name in WATCHERS if part == "kube-apiserver" else ():  # they would come back after up to a minute
