@@ -18,13 +18,14 @@ import runpy
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Pool, event
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
-YOUNG, ALL = 1.0, 60  # seconds between collections of what is young; after so many of these, of everything
-HOLDER = "tandem.holder"
+YOUNG, ALL = 1.0, 10  # seconds between collections of what is young; after so many of these, of everything
 
 
 def main() -> None:
@@ -51,24 +52,38 @@ def _collect() -> None:
 
 def take_the_lock_first() -> None:
     """From now on a transaction on SQLite begins by taking the write lock, unless its task holds it already."""
-    holders: WeakSet[asyncio.Task[Any]] = WeakSet()
+    held: WeakKeyDictionary[Connection, asyncio.Task[Any]] = WeakKeyDictionary()
+    undoing: set[asyncio.Task[None]] = set()
 
     def begin(connection: Connection, _cursor: Any, statement: str, words: Any, _context: Any, _many: bool) -> Any:
         if statement in ("BEGIN DEFERRED", "BEGIN IMMEDIATE"):
             task = asyncio.current_task()
-            if task is not None and task not in holders:
-                holders.add(task)
-                connection.info[HOLDER] = task
+            open_here = (c for c, holder in list(held.items()) if holder is task and not (c.closed or c.invalidated))
+            if task and not any(open_here):
+                held[connection] = task
                 statement = "BEGIN IMMEDIATE"
         return statement, words
 
     def end(connection: Connection) -> None:
-        if task := connection.info.pop(HOLDER, None):
-            holders.discard(task)
+        held.pop(connection, None)
+
+    def undo(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        """A cancelled statement's connection is thrown away: its lock must not wait until its cursor is garbage."""
+        if isinstance(connection, AsyncAdapt_aiosqlite_connection):
+            with suppress(RuntimeError):  # no loop runs any more
+                task = asyncio.get_running_loop().create_task(_rolled_back(connection.driver_connection))
+                undoing.add(task)
+                task.add_done_callback(undoing.discard)
 
     event.listen(Engine, "before_cursor_execute", begin, retval=True)
     event.listen(Engine, "commit", end)
     event.listen(Engine, "rollback", end)
+    event.listen(Pool, "invalidate", undo)
+
+
+async def _rolled_back(connection: Any) -> None:
+    with suppress(Exception):  # it may be closed already
+        await connection.rollback()
 
 
 if __name__ == "__main__":

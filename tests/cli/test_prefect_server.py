@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
@@ -20,6 +21,40 @@ del held
 time.sleep(4)
 """
 
+CANCELLED = """
+import asyncio, gc, sys
+from sqlalchemy import text
+from prefect.server.database.configurations import AioSqliteConfiguration
+from tandem.cli import prefect_server
+gc.disable()  # else a collection might let go of it
+prefect_server.take_the_lock_first()
+LONG = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c WHERE x<4000000) SELECT count(*) FROM c"
+
+async def main():
+    config = AioSqliteConfiguration("sqlite+aiosqlite:///" + sys.argv[1])
+    engine = await config.engine()
+
+    async def run(statement):
+        async with await config.session(engine) as session, config.begin_transaction(session):
+            await session.execute(text(statement))
+
+    await run("CREATE TABLE t(a)")
+    long = asyncio.create_task(run(LONG))
+    await asyncio.sleep(0.2)
+    long.cancel()
+    try:
+        await long
+    except BaseException as error:
+        print(type(error).__name__)
+    await asyncio.wait_for(run("INSERT INTO t VALUES (1)"), 30)
+    async with await config.session(engine) as session, config.begin_transaction(session):
+        await session.execute(text("INSERT INTO t VALUES (2)"))
+        async with await config.session(engine) as inner, config.begin_transaction(inner):  # it waits for nobody
+            print((await inner.execute(text("SELECT count(*) FROM t"))).scalar())
+
+asyncio.run(main())
+"""
+
 
 @dataclass
 class Told:
@@ -32,6 +67,12 @@ class Told:
 def test_garbage_is_freed_by_no_thread_that_others_wait_for() -> None:
     done = subprocess.run([sys.executable, "-c", CYCLE], capture_output=True, text=True, timeout=120)
     assert set(done.stdout.split()) == {"garbage"}, done.stderr
+
+
+def test_a_transaction_that_is_cancelled_lets_go_of_the_lock_and_one_inside_another_takes_none(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", CANCELLED, str(tmp_path / "prefect.db")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240)
+    assert done.stdout.split() == ["CancelledError", "1"], done.stderr
 
 
 def test_six_who_write_at_once_are_answered(server: str) -> None:
