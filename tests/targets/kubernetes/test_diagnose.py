@@ -64,6 +64,14 @@ def test_a_kubelet_that_has_not_heard_of_a_configmap_yet_asks_again() -> None:
     assert of(pod({"waiting": waiting | {"message": 'configmap "rules" not found'}}))
 
 
+def test_a_volume_whose_configmap_is_missing_is_tried_four_times() -> None:
+    """However long the rollout has lasted: a pod may come late, and its kubelet learns of a new ConfigMap later."""
+    missing = event("FailedMount", 'MountVolume.SetUp failed for volume "rules": configmap "rules" not found')
+    assert of(pod(), missing | {"count": 3}, waited=600.0) is None
+    found = of(pod(), missing | {"count": 4})
+    assert found and found.fault == "environment"
+
+
 def test_what_others_pods_say_is_not_this_ones() -> None:
     assert of(pod({"running": {}}), event("Failed", "Failed to pull image", name="another")) is None
 
