@@ -1,5 +1,7 @@
 """An image is tried before it becomes a candidate, and nothing of the trial is left."""
 
+import fcntl
+import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 from tandem.errors import ImageFailed, NotInRegistry, ReleaseFailed
 from tandem.records import Image
 from tandem.settings import Request, VerifySettings
-from tandem.targets.launch import strays
+from tandem.targets.launch import MARK, strays
 from tandem.targets.trial import Trial, try_image
 
 Make = Callable[..., Image]
@@ -129,3 +131,16 @@ try_image(image, VerifySettings(ready="/readyz"), tmp / "trials", tmp)
     assert strays(life) or sys.platform != "linux"
     tried(app_image("v2"), tmp_path)
     assert strays(life) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody sees another program's environment")
+def test_what_a_trial_left_that_was_killed_before_it_wrote_its_pid_is_ended(app_image: Make, tmp_path: Path) -> None:
+    scratch = tmp_path / "trials" / "000000-left"
+    scratch.mkdir(parents=True)
+    for name in ("pid", "lock"):
+        (scratch / name).touch()
+    with (scratch / "life").open("w") as life:
+        fcntl.flock(life, fcntl.LOCK_EX)
+        left = subprocess.Popen(["sleep", "600"], env={MARK: life.name}, pass_fds=(life.fileno(),))
+    tried(app_image("v1"), tmp_path)
+    assert left.wait(60) == -signal.SIGKILL and not scratch.exists()
