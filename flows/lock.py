@@ -4,11 +4,12 @@ Whoever holds it knows that no other run of this environment lives: its lease en
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from prefect._internal.concurrency.cancellation import CancelledError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
@@ -27,10 +28,12 @@ def limit_name(app: str, environment: str) -> str:
 def environment_lock(settings: Settings, environment: str, wait: float = 900) -> Iterator[None]:
     """Hold the environment; waits at most `wait` seconds, then Busy."""
     name = limit_name(settings.app, environment)
-    _ensure(name)
     try:
-        held = concurrency(name, occupy=1, strict=True, lease_duration=LEASE, timeout_seconds=wait)
-        held.__enter__()
+        try:
+            held = _take(name, wait)
+        except ConcurrencySlotAcquisitionError:  # on a server that 'tandem up' has not prepared there is no limit yet
+            _ensure(name)
+            held = _take(name, wait)
     except TimeoutError:
         raise Busy(
             f"{settings.app} in {environment} is being released, rolled back or pruned by another run, "
@@ -45,6 +48,12 @@ def environment_lock(settings: Settings, environment: str, wait: float = 900) ->
         ) from None
     finally:
         held.__exit__(None, None, None)
+
+
+def _take(name: str, wait: float) -> AbstractContextManager[None]:
+    held = concurrency(name, occupy=1, strict=True, lease_duration=LEASE, timeout_seconds=wait)
+    held.__enter__()
+    return held
 
 
 def _ensure(name: str) -> None:
