@@ -10,7 +10,7 @@ from tandem.documents import canonical
 from tandem.errors import NotInRegistry, RegistryError
 from tandem.manifests import INDEX, Index, descriptor_json, parse
 from tandem.records import Descriptor
-from tandem.registries.answers import small
+from tandem.registries.answers import BlobUnknown, small
 from tandem.registries.wire import Wire
 
 FALLBACK = re.compile(r"sha256-[0-9a-f]{64}")
@@ -50,9 +50,14 @@ def add(wire: Wire, subject: str, referrer: Descriptor) -> None:
         entries = [descriptor_json(each) for each in (*before.manifests, referrer)]
         content = canonical({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
         url = wire.url(f"manifests/{fallback_tag(subject)}")
-        with wire.ask("PUT", url, f"listing {referrer.digest}", ok=(201,), actions=PUSH,
-                      headers={"Content-Type": INDEX}, content=content):  # fmt: skip
-            wire.sleep(0.01 * 2**attempt)
+        try:
+            with wire.ask("PUT", url, f"listing {referrer.digest}", ok=(201,), actions=PUSH,
+                          headers={"Content-Type": INDEX}, content=content):  # fmt: skip
+                pass
+        except BlobUnknown:  # Debian's registry says so of a referrer that another writer is just attaching too
+            if attempt == TRIES - 1:
+                raise
+        wire.sleep(0.01 * 2**attempt)
     if all(each.digest != referrer.digest for each in _fallback(wire, subject).manifests):
         raise RegistryError(f"{wire}: other writers list referrers of {subject} at the same time: try again")
 
