@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cache, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
@@ -29,18 +31,36 @@ if TYPE_CHECKING:  # Prefect takes a second to import, and `tandem status` needs
 AppName = Annotated[str, Field(pattern=f"^{NAME}$", description="An app folder's name: deployments/<app>/")]
 EnvironmentName = Annotated[str, Field(pattern=f"^{NAME}$", description="One of app.toml's [environments.NAME]")]
 
+T = TypeVar("T")
 
+
+def once(opens: Callable[[Settings], T]) -> Callable[[Settings], T]:
+    """Opened once for a run's settings: its connection, its login and what it fetched last as long as they do."""
+    opened: WeakKeyDictionary[Settings, T] = WeakKeyDictionary()
+
+    @wraps(opens)
+    def opens_once(settings: Settings) -> T:
+        if settings not in opened:
+            opened[settings] = opens(settings)
+        return opened[settings]
+
+    return opens_once
+
+
+@once
 def repository(settings: Settings) -> Repository:
     """The app's git repository."""
     source = settings.toml.source
     return Repository(source, settings.app, settings.root, secret(source.credentials, "source.credentials"))
 
 
+@once
 def store(settings: Settings) -> Store:
     """Where the app's model is published."""
     return open_store(settings.toml.model, settings.root, credential=store_credential(settings.toml.model))
 
 
+@once
 def registry(settings: Settings) -> Registry:
     """Where the app's images are kept."""
     wish = settings.toml.image
@@ -107,6 +127,7 @@ def target(settings: Settings, environment: str) -> Target:
         found = account(credentials)
         return (found.user, found.secret) if found else None
 
+    @cache
     def files(commit: str) -> list[File]:
         return kubernetes_yaml(settings, environment, commit)
 

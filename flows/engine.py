@@ -27,6 +27,7 @@ from tandem.registries import PLACE
 from tandem.registries.accounts import docker_account
 from tandem.registries.login import LOOPBACK
 from tandem.settings import Credentials, Settings
+from tandem.trust import trusted
 
 from . import backends
 
@@ -132,7 +133,7 @@ def _acr_token(host: str) -> str:
 
     from tandem.registries.acr import refresh_token
 
-    with httpx.Client(timeout=30.0) as client:
+    with httpx.Client(timeout=30.0, verify=trusted()) as client:
         return refresh_token(host, DefaultAzureCredential().get_token, client)
 
 

@@ -150,7 +150,7 @@ def integrate(app: AppName, commit: str = "HEAD", model: str = "newest") -> Cand
     settings = Settings.load(app)
     chosen = resolve(settings, commit, model)
     cards.name_run(f"{app} {chosen.commit.id[:12]} × {chosen.model.version[:12]}")
-    registry = backends.registry(settings)  # once: its connection and its login last for the run
+    registry = backends.registry(settings)
     if candidate := find_candidate(settings, registry, chosen.pair):
         get_run_logger().info("%s is built and tested already: %s", candidate.tag, candidate.digest)
         return candidate

@@ -122,7 +122,7 @@ def bring_in(
     try:
         stages.roll_out(target, image, state)
         state = advance(target, state, lambda s: transitions.at(s, "verify"))
-        stages.verify(settings, environment, target, candidate.digest)
+        address = stages.verify(settings, environment, target, candidate.digest)
     except StateChanged:
         raise  # somebody else ended this release: what is there now is theirs
     except Exception as error:
@@ -131,7 +131,6 @@ def bring_in(
         raise failure from error
     state = advance(target, state, lambda s: transitions.verified(s, stages.now()))
     stages.finish(target, image)
-    address = target.running().address
     get_run_logger().info("%s runs %s at %s", environment, candidate.tag, address)
     telling.released(settings, environment, state.value, address)
     follow.hint(settings, after=environment)

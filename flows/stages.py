@@ -57,8 +57,8 @@ def roll_out(target: Target, image: Image, state: Versioned[State]) -> None:
 
 
 @stage("verify")
-def verify(settings: Settings, environment: str, target: Target, digest: str | None) -> None:
-    """From outside: the platform runs this digest, and the address that users use answers rightly.
+def verify(settings: Settings, environment: str, target: Target, digest: str | None) -> str | None:
+    """From outside: the platform runs this digest, and the address that users use, given back, answers rightly.
 
     `digest` None: nothing is meant to run. Raises ReleaseFailed.
     """
@@ -67,7 +67,7 @@ def verify(settings: Settings, environment: str, target: Target, digest: str | N
         found = ", ".join(running.digests) or "nothing"
         raise ReleaseFailed(f"{environment} runs {found}, not {digest or 'nothing'}", "environment", target.log())
     if digest is None:
-        return
+        return None
     if running.address is None:
         raise ReleaseFailed(f"{environment} gives no address to reach the app by", "environment", target.log())
     extra = settings.environment(environment).verify.request
@@ -83,6 +83,7 @@ def verify(settings: Settings, environment: str, target: Target, digest: str | N
             raise ReleaseFailed(worse, "candidate", target.log())
     if restarts := target.running().restarts - running.restarts:
         raise ReleaseFailed(f"it crashed meanwhile, {restarts} times", "candidate", target.log())
+    return running.address
 
 
 @stage("tidy up")

@@ -4,17 +4,23 @@ Canonical: keys sorted, no spaces, UTF-8; so that equal records give equal bytes
 """
 
 import json
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
 
+@cache
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """What reads and writes records of this type; building one takes milliseconds, so there is one of each."""
+    return TypeAdapter(kind)
+
+
 def dump(record: object) -> bytes:
     """A frozen record as canonical JSON; times in ISO 8601 with their zone."""
-    value = TypeAdapter(type(record)).dump_python(record, mode="json")
-    return canonical(value)
+    return canonical(adapter(cast(Any, type(record))).dump_python(record, mode="json"))
 
 
 def canonical(value: object) -> bytes:
@@ -24,4 +30,5 @@ def canonical(value: object) -> bytes:
 
 def load(kind: type[T], content: bytes) -> T:
     """The record back; raises pydantic.ValidationError where the bytes do not hold one."""
-    return TypeAdapter(kind).validate_json(content)
+    record: T = adapter(cast(Any, kind)).validate_json(content)
+    return record

@@ -15,6 +15,7 @@ from tandem.registries.layout import LayoutRegistry
 from tandem.registries.login import LOOPBACK, Account, AccountLogin, Login
 from tandem.registries.wire import Wire
 from tandem.seams import Registry
+from tandem.trust import trusted
 
 HOST = r"(?:localhost|\[[0-9a-f:]+\]|[a-z0-9-]+(?:\.[a-z0-9-]+)+|[a-z0-9-]+(?=:[0-9]))(?::[0-9]+)?"
 NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"  # distribution-spec, pulling manifests
@@ -73,7 +74,7 @@ def _speaking(
         raise SettingsError(f"image.registry: {opening.url!r} is not known here: {wanted}")
     host = HUB.get(place["host"], place["host"])
     plain = httpx.URL(f"http://{host}").host in LOOPBACK
-    client = httpx.Client(timeout=TIMEOUT)
+    client = httpx.Client(timeout=TIMEOUT, verify=trusted())
     origin = f"{place['scheme'] or ('http' if plain else 'https')}://{host}"
     return DistributionRegistry(Wire(origin, place["repository"], client, login(client)), opening.sources)
 

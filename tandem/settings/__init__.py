@@ -45,9 +45,12 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
-    """An app's settings, with where they were read: `root` holds deployments/, prefect.yaml and .tandem/."""
+    """An app's settings, with where they were read: `root` holds deployments/, prefect.yaml and .tandem/.
+
+    Each reading is itself alone, so that what is opened for it can be kept for as long as it lives.
+    """
 
     app: str
     root: Path

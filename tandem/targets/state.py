@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from tandem.documents import canonical
+from tandem.documents import adapter, canonical
 from tandem.errors import StateChanged, TandemError, Unreachable
 from tandem.records import State, Versioned
 
@@ -24,7 +24,7 @@ LOCK_PATIENCE = 90.0  # seconds; the lock is held for the moment of a write or a
 
 def encode(state: State) -> bytes:
     """The state as its document's bytes: equal states, equal bytes."""
-    return canonical({"schema": SCHEMA, "state": TypeAdapter(State).dump_python(state, mode="json")})
+    return canonical({"schema": SCHEMA, "state": adapter(State).dump_python(state, mode="json")})
 
 
 def decode(content: bytes, where: str) -> State:
@@ -33,7 +33,8 @@ def decode(content: bytes, where: str) -> State:
         document = json.loads(content)
         schema = document["schema"]
         if schema == SCHEMA:
-            return TypeAdapter(State).validate_python(document["state"])
+            state: State = adapter(State).validate_python(document["state"])
+            return state
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise TandemError(
             f"{where} holds no state and was left as it is: {' '.join(str(error).split())[:300]}: "

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tandem.errors import TandemError, Unreachable
+from tandem.trust import trusted
 
 BUSY = {429, 502, 503, 504}
 
@@ -98,7 +99,8 @@ def connect(environ: Mapping[str, str] | None = None, patience: float = PATIENCE
     headers = {"Authorization": f"Bearer {key}"} if (key := environ.get("PREFECT_API_KEY")) else {}
     user, _, password = environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
     auth = httpx.BasicAuth(user, password) if user else None
-    client = httpx.Client(base_url=url.rstrip("/") + "/", headers=headers, auth=auth, timeout=httpx.Timeout(20.0))
+    base, timeout = url.rstrip("/") + "/", httpx.Timeout(20.0)
+    client = httpx.Client(base_url=base, headers=headers, auth=auth, timeout=timeout, verify=trusted())
     return Api(client, patience)
 
 

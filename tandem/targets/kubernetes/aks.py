@@ -23,6 +23,7 @@ from tandem.targets.kubernetes.arm import Arm, Place, place_of
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.entra import Tokens, cloud
 from tandem.targets.kubernetes.refusal import AS_USUAL, Remedy
+from tandem.trust import trusted
 
 SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"  # the AKS server application, the same in every tenant
 WRITER = "Azure Kubernetes Service RBAC Writer"
@@ -87,7 +88,7 @@ def open_aks(url: str, environ: Mapping[str, str] = os.environ, credential: Toke
         credential = DefaultAzureCredential()
     tokens = Tokens(credential)
     address = environ.get("AZURE_RESOURCE_MANAGER_ENDPOINT", "").rstrip("/") or here.manager
-    client = httpx.Client(timeout=TIMEOUT)
+    client = httpx.Client(timeout=TIMEOUT, verify=trusted())
     arm = Arm(address, lambda: tokens.token(f"{here.manager}/.default", f"AKS {place.cluster}"), client)
     return Aks(place, arm, tokens, here.names)
 
