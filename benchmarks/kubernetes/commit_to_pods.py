@@ -20,7 +20,7 @@ from prefect import Task
 from prefect.logging import disable_run_logger
 
 from benchmarks.kubernetes.ground import APP, Ground, ground
-from benchmarks.kubernetes.load import Load
+from benchmarks.kubernetes.load import KINDS, Load
 from benchmarks.kubernetes.rollouts import BY_COMMIT, last_old, roll
 from tandem.flows import backends, container, trial
 from tandem.flows import integrate as line
@@ -92,13 +92,17 @@ def integrate(place: Ground, clock: Clock) -> Candidate:
 
 def ship(place: Ground, load: Load, clock: Clock) -> None:
     """A commit by Tandem, from integrate to only new answers."""
-    candidate = integrate(place, clock)
+    candidate, began = integrate(place, clock), time.time()
     rollout = roll(place, load, candidate)
     at = {what: next(s for said, s in rollout.steps.items() if what in said) for what in ("dry run", "applied")}
     ready = next(s for said, s in rollout.steps.items() if said.startswith("3 of 3"))
     parts = {"read YAML, image, state": at["dry run"], "dry run and apply": at["applied"] - at["dry run"]}
     parts |= {"applied → 3 pods ready": ready - at["applied"], "→ only new answers": max(0.0, rollout.old - ready)}
     parts |= {"(→ roll_out's end)": rollout.took - max(rollout.old, ready)}
+    for kind in KINDS:
+        parts[f"(of that, on connections {kind.name})"] = (
+            last_old(load, candidate.pair.commit, kind.name) - began - ready
+        )
     for name, seconds in parts.items():
         clock.steps[name].append(seconds)
 
@@ -109,9 +113,11 @@ def by_hand(place: Ground, namespace: str, candidate: Candidate, load: Load, clo
     kubectl("set", "image", "deployment/digits", f"digits={reference(place, candidate)}")
     kubectl("rollout", "status", "deployment/digits", "--timeout=120s")
     clock.steps["kubectl set image, rollout status"].append(time.time() - began)
-    time.sleep(3)
-    last = last_old(load, candidate.pair.commit)
-    clock.steps["kubectl set image → only new answers"].append(last - began)
+    time.sleep(5)  # the connections that are idle for 4 s
+    commit = candidate.pair.commit
+    clock.steps["kubectl set image → only new answers"].append(last_old(load, commit) - began)
+    for kind in KINDS:
+        clock.steps[f"kubectl: on connections {kind.name}"].append(last_old(load, commit, kind.name) - began)
 
 
 def kubectl_in(place: Ground, namespace: str) -> Callable[..., str]:

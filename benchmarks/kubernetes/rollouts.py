@@ -56,9 +56,9 @@ def roll(place: Ground, load: Load, candidate: Candidate) -> Rollout:
     return Rollout(steps, took, last - began)
 
 
-def last_old(load: Load, commit: str) -> float:
-    """When a version other than this commit's answered last, time.time()."""
-    found = [seen.versions for seen in list(load.seen.values())]
+def last_old(load: Load, commit: str, kind: str = "") -> float:
+    """When a version other than this commit's answered last, time.time(); on one kind of connection, or on any."""
+    found = [seen.versions for name, seen in list(load.seen.items()) if kind in ("", name)]
     return max((last for each in found for version, (_, last) in list(each.items()) if version != commit), default=0.0)
 
 
