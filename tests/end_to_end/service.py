@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -49,11 +49,12 @@ class Service:
 
     root: Path
     port: int
+    more: Mapping[str, str] = field(default_factory=dict)  # variables
 
     def env(self) -> dict[str, str]:
         """Nothing of the caller's but PATH."""
         said = {"PATH": os.environ["PATH"], "HOME": str(self.root), "PYTHONPATH": str(STUB), "LANG": "C.UTF-8"}
-        return said | {"HOOK_SECRET": SECRET}
+        return said | {"HOOK_SECRET": SECRET} | dict(self.more)
 
     def tandem(self, *words: str) -> str:
         """A `tandem` command; what it said."""
@@ -149,6 +150,13 @@ def service(root: Path) -> Iterator[Service]:
     commit(made)
     yaml = deployments.document(deployments.wanted([Settings.load("tiny", root)]))
     (root / "prefect.yaml").write_text(yaml + SLEEPY)
+    with brought_up(made):
+        yield made
+
+
+@contextmanager
+def brought_up(made: Service) -> Iterator[Service]:
+    """What is in its root, brought up; afterwards brought down, and nothing of it is left."""
     try:
         made.tandem("up")
         yield made

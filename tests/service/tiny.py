@@ -20,6 +20,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
     def log_message(self, *args):
         pass
 
@@ -75,13 +78,14 @@ spec:
     metadata: {labels: {app: tiny}}
     spec:
       automountServiceAccountToken: false
-      terminationGracePeriodSeconds: 5
+      terminationGracePeriodSeconds: 12
       containers:
         - name: app
           image: tiny
           ports: [{containerPort: 8000}]
           readinessProbe: {httpGet: {path: /, port: 8000}, timeoutSeconds: 10, failureThreshold: 10, periodSeconds: 1}
           resources: {requests: {cpu: 10m, memory: 16Mi}, limits: {memory: 128Mi}}
+          lifecycle: {preStop: {sleep: {seconds: 6}}} # nodes forget a pod some seconds after it was told to go
 ---
 apiVersion: v1
 kind: Service
