@@ -17,7 +17,7 @@ import pytest
 
 from tandem.models import facts_of, files_of, open_store
 from tandem.settings import Settings
-from tests import kubernetes_cluster
+from tests import docker_engine, kubernetes_cluster
 from tests.contracts.conftest import free_port
 from tests.contracts.registries.conftest import running
 from tests.kubernetes_cluster import Cluster
@@ -26,7 +26,7 @@ from tests.service import overlay, tiny
 from tests.service.images import Images, service_images
 from tests.service.outside import door, git_over_http
 
-cluster = kubernetes_cluster.cluster
+cluster, engine = kubernetes_cluster.cluster, docker_engine.engine
 HOST = "10.255.0.1"  # the node's address, which its pods reach
 S3 = Path(__file__).parents[1] / "contracts" / "s3_server.py"
 KEYS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -112,9 +112,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def images(cluster: Cluster) -> Iterator[Images]:
+def images(cluster: Cluster, engine: str) -> Iterator[Images]:
     """The service's images, in a registry that the cluster pulls from."""
-    with service_images() as found:
+    with service_images(engine) as found:
         yield found
 
 

@@ -27,9 +27,10 @@ from tandem.records import Blob, Descriptor, ImageManifest
 from tandem.registries import open_registry
 from tandem.seams import Registry
 from tests.contracts.registries.conftest import docker_registry
-from tests.service.build import DOCKERFILE, ROOT, SYSTEM, build, instructions
+from tests.service.build import DOCKERFILE, ROOT, build, settings
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGES = "python3,python3-venv,ca-certificates,git,postgresql-15,redis-server,procps"
 UNREAD = ("doc", "man", "locale", "info")
 SITE = "venv/lib/python3.11/site-packages/tandem"
@@ -46,25 +47,26 @@ class Images:
 
 
 @contextmanager
-def service_images() -> Iterator[Images]:
-    """The images, in a registry that is there as long as this is open."""
+def service_images(engine: str) -> Iterator[Images]:
+    """The images, in a registry that is there as long as this is open; a Docker daemon builds what is new."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem-tests" / "service"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # others may be making the same
         fcntl.flock(lock, fcntl.LOCK_EX)
-        base = _base(folder)
-        tars = base, _venv(folder, base), _code(folder)
-    with tempfile.TemporaryDirectory() as own, docker_registry(_registry(folder)) as address:
-        tandem, debian = (open_registry(f"{address}/{name}", Path(own)) for name in ("tandem", "debian"))
-        layers = [pushed(tandem, tar) for tar in tars]
-        system = [pushed(debian, base)]
-        env = {"PATH": f"/venv/bin:{SYSTEM}", **_env()}
-        postgres = {"PATH": f"/usr/lib/postgresql/15/bin:{SYSTEM}"}
-        yield Images(
-            f"{address}/tandem@{put(tandem, layers, ImageConfig(env=env, user='10001:10001'))}",
-            f"{address}/debian@{put(debian, system, ImageConfig(env=postgres, user='999'))}",
-            f"{address}/debian@{put(debian, system, ImageConfig(env={'PATH': SYSTEM}))}",
-        )
+        with tempfile.TemporaryDirectory() as own, docker_registry(_registry(folder)) as address:
+            tandem, debian = (open_registry(f"{address}/{name}", Path(own)) for name in ("tandem", "debian"))
+            base = _base(folder)
+            system = [pushed(debian, base)]
+            plain = f"{address}/debian@{put(debian, system, ImageConfig(env={'PATH': SYSTEM}))}"
+            venv, code = _venv(folder, engine, plain), _code(folder)
+            layers = [pushed(tandem, tar) for tar in (base, venv, code)]
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            postgres = {"PATH": f"/usr/lib/postgresql/15/bin:{SYSTEM}"}
+            yield Images(
+                f"{address}/tandem@{put(tandem, layers, ImageConfig(env=settings(venv), user='10001:10001'))}",
+                f"{address}/debian@{put(debian, system, ImageConfig(env=postgres, user='999'))}",
+                plain,
+            )
 
 
 def _base(folder: Path) -> Path:
@@ -83,10 +85,11 @@ def _base(folder: Path) -> Path:
     return tar
 
 
-def _venv(folder: Path, base: Path) -> Path:
-    """What the Dockerfile installs from the lock, in about two minutes."""
+def _venv(folder: Path, engine: str, base: str) -> Path:
+    """What the Dockerfile installs from the lock, in about two minutes; `base` is the image that it stands on."""
     locked = ROOT / "requirements" / "server.txt"
-    facts = [DOCKERFILE.read_bytes(), locked.read_bytes(), base.name.encode()]
+    facts = [DOCKERFILE.read_bytes(), locked.read_bytes(), Path(__file__).with_name("build.py").read_bytes()]
+    facts.append(base.partition("@")[2].encode())
     tar = folder / f"venv-{hashlib.sha256(b''.join(facts)).hexdigest()[:16]}.tar"
     if not tar.is_file():
         wheels = folder / f"wheels-{hashlib.sha256(locked.read_bytes()).hexdigest()[:16]}"
@@ -99,9 +102,9 @@ def _venv(folder: Path, base: Path) -> Path:
             argv += ["--only-binary", ":all:", "--python-version", "3.11", "--requirement", str(every)]
             subprocess.run([*argv, "--dest", half], check=True)
             half.rename(wheels)
-        build(base, wheels, tar)
+        build(engine, base, wheels, tar)
         for old in (*folder.glob("venv-*"), *folder.glob("wheels-*")):
-            if old not in (tar, wheels):
+            if old not in (tar, tar.with_suffix(".json"), wheels):
                 shutil.rmtree(old) if old.is_dir() else old.unlink()
     return tar
 
@@ -131,12 +134,6 @@ def _code(folder: Path) -> Path:
 
 def _wanted(file: Path) -> bool:
     return file.is_file() and "__pycache__" not in file.parts
-
-
-def _env() -> dict[str, str]:
-    """The Dockerfile's ENV."""
-    words = [word for name, rest in instructions("") if name == "ENV" for word in rest.split()]
-    return {name: value for name, _, value in (word.partition("=") for word in words) if name != "PATH"}
 
 
 def _registry(folder: Path) -> Path:

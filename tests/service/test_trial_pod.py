@@ -15,8 +15,7 @@ from tandem.targets.kubernetes.cluster import Cluster as Namespace
 from tandem.targets.kubernetes.trial import Wish, try_as_pod
 from tests import kubernetes_cluster
 from tests.kubernetes_cluster import Cluster
-from tests.service.build import SYSTEM
-from tests.service.images import Images, put
+from tests.service.images import SYSTEM, Images, put
 
 namespace = kubernetes_cluster.namespace
 SERVE = """
