@@ -41,11 +41,15 @@ class Cluster:
         """A client of the caller's own; `with` closes it."""
         return new_client_from_config(str(self.kubeconfig), self.context)
 
+    @property
+    def kubectl_argv(self) -> list[str]:
+        """The program, and what leads it here."""
+        program = str(self.folder.parent / "bin" / "kubectl") if self.folder else "kubectl"
+        return [program, "--kubeconfig", str(self.kubeconfig), "--context", self.context]
+
     def kubectl(self, *words: str, given: str = "") -> str:
         """What kubectl printed, with `given` as its input; where it fails, the test fails with what it said."""
-        program = [str(self.folder.parent / "bin" / "kubectl")] if self.folder else ["kubectl"]
-        argv = [*program, "--kubeconfig", str(self.kubeconfig), "--context", self.context, *words]
-        done = subprocess.run(argv, input=given, capture_output=True, text=True)
+        done = subprocess.run([*self.kubectl_argv, *words], input=given, capture_output=True, text=True)
         assert done.returncode == 0, f"kubectl {' '.join(words)}: {done.stderr}"
         return done.stdout
 

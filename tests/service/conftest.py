@@ -42,6 +42,7 @@ class Service:
     root: tiny.Root
     repository: str
     receiver: str
+    own: Path  # the overlay that was applied
     hook: str = field(repr=False)
     auth: str = field(repr=False)
 
@@ -143,7 +144,7 @@ def service(
             with applied(cluster, written, name, app, hook, auth):
                 with whole(cluster):
                     address = until(lambda: lead(cluster, name), 600, lambda: seen(cluster, name))
-                yield Service(cluster, name, app, root, repository, address, hook, auth)
+                yield Service(cluster, name, app, root, repository, address, written[0], hook, auth)
 
 
 @contextlib.contextmanager

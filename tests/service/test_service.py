@@ -4,7 +4,10 @@ import hashlib
 import hmac
 import json
 import os
+import re
+import shlex
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +16,8 @@ import httpx
 import pytest
 
 from tandem.targets.state import decode
-from tests.service.conftest import Service, seen, until
+from tests.service.conftest import Service, lead, seen, until
+from tests.service.images import ROOT
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("undisturbed")]
 
@@ -111,3 +115,27 @@ def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: S
         return [run["state"]["type"] for run in runs(service, "integrate") if run["parameters"]["commit"] == commit]
 
     until(lambda: made() == ["COMPLETED"], 120, made)  # it may end after the release that it led to
+
+
+def test_a_dump_brings_the_history_back_by_the_commands_of_the_page(service: Service, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "run-on-kubernetes.md").read_text()
+    (block,) = re.findall(r"^```console\n(\$ kubectl -n tandem exec postgres-0.*?)^```", page, re.MULTILINE | re.DOTALL)
+    dump, stop, restore, start = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
+    psql = "PGPASSWORD=$PASSWORD psql -h 127.0.0.1 -U tandem -qc"
+    lose = f"sh -c '{psql} \"DROP SCHEMA public CASCADE; CREATE SCHEMA public\"'"
+    ran = [run["id"] for run in runs(service, "integrate") if run["state"]["type"] == "COMPLETED"]
+    assert ran
+
+    def given(line: str) -> None:
+        program = [*service.cluster.kubectl_argv, "-n", service.namespace]
+        line = line.replace("kubectl -n tandem", shlex.join(program)).replace(
+            "kubectl apply", f"{shlex.join(program)} apply"
+        )
+        line = line.replace("-k own", f"-k {service.own}").partition("     # ")[0]
+        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+
+    for line in (dump, stop, f"kubectl -n tandem exec postgres-0 -- {lose}", restore, start):
+        given(line)
+    until(lambda: lead(service.cluster, service.namespace), 400, lambda: states(service))
+    assert set(ran) <= {run["id"] for run in runs(service, "integrate")}
