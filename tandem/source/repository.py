@@ -119,9 +119,10 @@ class Repository:
         ]
         said = [f"submodule {path} is not fetched: its folder is empty" for path in modules]
         with contextlib.suppress(Failed):  # exit code 1: no match
-            for line in git.ask(self._command("grep", "-lE", "filter=lfs", commit.id, "--", ":(glob)**/.gitattributes")):
-                if Path(path := line.partition(":")[2]).name == ".gitattributes":
-                    said.append(f"{path} puts files under Git LFS: they are pointers here, not their content")
+            words = ("grep", "-lE", "filter=lfs", commit.id, "--", ":(glob)**/.gitattributes")
+            for line in git.ask(self._command(*words)):
+                path = line.partition(":")[2]
+                said.append(f"{path} puts files under Git LFS: they are pointers here, not their content")
         return said
 
     def files(self, commit: str, folder: str) -> dict[str, bytes]:
