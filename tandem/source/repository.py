@@ -112,15 +112,14 @@ class Repository:
 
     def notes(self, commit: Commit) -> list[str]:
         """What of the commit will not be in its checkout, as sentences: submodules, files under Git LFS."""
-        modules = [
-            entry.partition("\t")[2]
-            for entry in git.ask(self._command("ls-tree", "-r", "--full-tree", commit.id))
-            if entry.startswith("160000 ")
-        ]
-        said = [f"submodule {path} is not fetched: its folder is empty" for path in modules]
+        listed = git.answers(self._command("ls-tree", "-r", "-z", "--full-tree", commit.id))
+        entries = [entry.decode(errors="surrogateescape").partition("\t") for entry in listed]
+        modules = [path for facts, _, path in entries if facts.startswith("160000 ")]
+        said = [f"submodule {_shown(path)} is not fetched: its folder is empty" for path in modules]
+        rules = [path for _, _, path in entries if path.rpartition("/")[2] == ".gitattributes"]
         with contextlib.suppress(Failed):  # exit code 1: no match
-            words = ("grep", "-lE", "filter=lfs", commit.id, "--", ":(glob)**/.gitattributes")
-            for line in git.ask(self._command(*words)):
+            words = ("grep", "-lE", "filter=lfs", commit.id, "--", *rules)
+            for line in git.ask(self._command(*words)) if rules else ():
                 path = line.partition(":")[2]
                 said.append(f"{path} puts files under Git LFS: they are pointers here, not their content")
         return said
@@ -229,3 +228,8 @@ def _commit(record: bytes) -> Commit:
     except (ValueError, OverflowError, OSError):  # a committer may write any number
         time = datetime.fromtimestamp(0, UTC)
     return Commit(identity, author, email, subject, time)
+
+
+def _shown(path: str) -> str:
+    """A path for people: git takes any bytes for one."""
+    return os.fsencode(path).decode(errors="replace")
