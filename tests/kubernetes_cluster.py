@@ -77,7 +77,7 @@ class Cluster:
 
     def _alone(self) -> None:
         """Wait until no other process uses the cluster."""
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 900
         while True:
             try:
                 return fcntl.flock(self.in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -113,14 +113,14 @@ class Repository:
     def notes(self, commit: Commit) -> list[str]:
         """What of the commit will not be in its checkout, as sentences: submodules, files under Git LFS."""
         listed = git.answers(self._command("ls-tree", "-r", "-z", "--full-tree", commit.id))
-        entries = [entry.decode(errors="surrogateescape").partition("\t") for entry in listed]
+        entries = [os.fsdecode(entry).partition("\t") for entry in listed]
         modules = [path for facts, _, path in entries if facts.startswith("160000 ")]
         said = [f"submodule {_shown(path)} is not fetched: its folder is empty" for path in modules]
         rules = [path for _, _, path in entries if path.rpartition("/")[2] == ".gitattributes"]
         with contextlib.suppress(Failed):  # exit code 1: no match
-            words = ("grep", "-lE", "filter=lfs", commit.id, "--", *rules)
-            for line in git.ask(self._command(*words)) if rules else ():
-                path = line.partition(":")[2]
+            words = ("grep", "-zlE", "filter=lfs", commit.id, "--", *rules)
+            for found in git.answers(self._command(*words)) if rules else ():
+                path = _shown(os.fsdecode(found.partition(b":")[2]))
                 said.append(f"{path} puts files under Git LFS: they are pointers here, not their content")
         return said
 
@@ -231,5 +231,5 @@ def _commit(record: bytes) -> Commit:
 
 
 def _shown(path: str) -> str:
-    """A path for people: git takes any bytes for one."""
-    return os.fsencode(path).decode(errors="replace")
+    """A path for people: git takes any bytes for one, those that move a terminal's cursor too."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "?", os.fsencode(path).decode(errors="replace"))

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deployments" / "server" / "Dockerfile"
@@ -24,25 +25,34 @@ SAYS = "id -u; ls /venv/bin; git --version; tandem --help; python -c 'import tan
 def build(engine: str, base: str, wheelhouse: Path, venv: Path) -> None:
     """The image on `base`, seen to run; its /venv as the tar `venv`, and what it sets beside that, as .json."""
 
-    def docker(*words: str | Path) -> str:
-        env = {"PATH": os.environ["PATH"], "DOCKER_HOST": engine, "DOCKER_BUILDKIT": "0", "HOME": str(venv.parent)}
-        done = subprocess.run(["docker", *words], env=env, capture_output=True, text=True)
-        assert done.returncode == 0, f"docker {' '.join(map(str, words))}: {done.stdout[-4000:]}{done.stderr}"
-        return done.stdout.strip()
+    def docker(*words: str | Path, into: int | IO[bytes] = subprocess.PIPE) -> str:
+        env = os.environ | {"DOCKER_HOST": engine, "DOCKER_BUILDKIT": "0", "DOCKER_CONFIG": str(venv.parent)}
+        done = subprocess.run(["docker", *words], env=env, stdout=into, stderr=subprocess.PIPE)
+        said = (done.stdout or b"").decode()
+        assert done.returncode == 0, f"docker {' '.join(map(str, words))}: {said[-4000:]}{done.stderr.decode()}"
+        return said.strip()
 
-    with context(wheelhouse) as folder:
-        arguments = (f"--build-arg=BASE={base}", "--build-arg=PIP_OPTIONS=--no-index")
-        image = docker("build", "--quiet", *arguments, "-f", folder / DOCKERFILE.relative_to(ROOT), folder)
-    said = docker("run", *BARE, image, "sh", "-ec", SAYS).splitlines()
-    assert said[0] == "10001" and said[-1] == "2" and "pip" not in said, said
-    assert {"tandem", "prefect"} <= set(said) and any("reconcile" in line for line in said), said
-    container = docker("create", image)
+    made: list[tuple[str, ...]] = [("image", "rm", "--force", base)]
     half = venv.with_suffix(".half")
-    with half.open("wb") as tar:
-        subprocess.run(["docker", "--host", engine, "cp", f"{container}:/venv", "-"], check=True, stdout=tar)
-    venv.with_suffix(".json").write_text(docker("image", "inspect", "--format", "{{json .Config}}", image))
-    docker("rm", container)
-    docker("image", "rm", "--force", image)
+    try:
+        with context(wheelhouse) as folder:
+            asked = ("--quiet", "--force-rm", f"--build-arg=BASE={base}", "--build-arg=PIP_OPTIONS=--no-index")
+            asked += ("-f", str(folder / DOCKERFILE.relative_to(ROOT)), str(folder))
+            for stage in (("--target=packages",), ()):  # each is removed by its own id
+                image = docker("build", *stage, *asked)
+                made.append(("image", "rm", "--force", image))
+        said = docker("run", *BARE, image, "sh", "-ec", SAYS).splitlines()
+        assert said[0] == "10001" and said[-1] == "2" and "pip" not in said, said
+        assert {"tandem", "prefect"} <= set(said) and any("reconcile" in line for line in said), said
+        container = docker("create", image)
+        made.append(("rm", "--force", container))
+        with half.open("wb") as tar:
+            docker("cp", f"{container}:/venv", "-", into=tar)
+        venv.with_suffix(".json").write_text(docker("image", "inspect", "--format", "{{json .Config}}", image))
+    finally:
+        for words in reversed(made):
+            with suppress(AssertionError):  # a daemon that another test uses may need it
+                docker(*words)
     half.replace(venv)
 
 

@@ -113,9 +113,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def images(cluster: Cluster, engine: str) -> Iterator[Images]:
+def images(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Images]:
     """The service's images, in a registry that the cluster pulls from."""
-    with service_images(engine) as found:
+    with service_images(lambda: str(request.getfixturevalue("engine"))) as found:
         yield found
 
 

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,8 +47,8 @@ class Images:
 
 
 @contextmanager
-def service_images(engine: str) -> Iterator[Images]:
-    """The images, in a registry that is there as long as this is open; a Docker daemon builds what is new."""
+def service_images(engine: Callable[[], str]) -> Iterator[Images]:
+    """The images, in a registry that is there as long as this is open; only what is new is built, by that daemon."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tandem-tests" / "service"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # others may be making the same
@@ -85,11 +85,11 @@ def _base(folder: Path) -> Path:
     return tar
 
 
-def _venv(folder: Path, engine: str, base: str) -> Path:
+def _venv(folder: Path, engine: Callable[[], str], base: str) -> Path:
     """What the Dockerfile installs from the lock, in about two minutes; `base` is the image that it stands on."""
     locked = ROOT / "requirements" / "server.txt"
-    facts = [DOCKERFILE.read_bytes(), locked.read_bytes(), Path(__file__).with_name("build.py").read_bytes()]
-    facts.append(base.partition("@")[2].encode())
+    files = (DOCKERFILE, locked, ROOT / "pyproject.toml", Path(__file__).with_name("build.py"))
+    facts = [*(file.read_bytes() for file in files), base.partition("@")[2].encode()]
     tar = folder / f"venv-{hashlib.sha256(b''.join(facts)).hexdigest()[:16]}.tar"
     if not tar.is_file():
         wheels = folder / f"wheels-{hashlib.sha256(locked.read_bytes()).hexdigest()[:16]}"
@@ -102,7 +102,7 @@ def _venv(folder: Path, engine: str, base: str) -> Path:
             argv += ["--only-binary", ":all:", "--python-version", "3.11", "--requirement", str(every)]
             subprocess.run([*argv, "--dest", half], check=True)
             half.rename(wheels)
-        build(engine, base, wheels, tar)
+        build(engine(), base, wheels, tar)
         for old in (*folder.glob("venv-*"), *folder.glob("wheels-*")):
             if old not in (tar, tar.with_suffix(".json"), wheels):
                 shutil.rmtree(old) if old.is_dir() else old.unlink()

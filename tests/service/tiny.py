@@ -122,12 +122,16 @@ class Root:
 
     def push(self, greeting: str, seconds: float = 0.0) -> str:
         """A commit that answers with this greeting, and whose tests take so long; its id."""
+        self.commit(greeting, seconds)
+        self.git("push", "-q", str(self.bare), "main")
+        return self.git("rev-parse", "HEAD")
+
+    def commit(self, greeting: str, seconds: float = 0.0) -> None:
+        """That commit, still here."""
         (self.folder / "serve.py").write_text(SERVE.replace("first", greeting))
         (self.folder / "test_tiny.py").write_text(TESTS.replace("SECONDS", str(seconds)))
         self.git("add", "-A")
         self.git("commit", "-qm", f"Say {greeting}")
-        self.git("push", "-q", str(self.bare), "main")
-        return self.git("rev-parse", "HEAD")
 
 
 def make(folder: Path, bare: Path, places: Places) -> Root:

@@ -124,6 +124,17 @@ def test_a_shallow_origin_works_and_may_grow(origin, open_, tmp_path):
     assert [commit.id for commit in open_(repository=shallow).history()] == [third, second, first]
 
 
+def test_a_submodules_path_forges_no_line_of_the_log(origin, open_):
+    origin.write({"a b/.gitattributes": "* filter=lfs\n", "\x1b[31m\n/.gitattributes": "* filter=lfs\n"})
+    origin.commit()
+    origin.git("update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},x\n2026 ERROR forged\x1b[31m")
+    origin.git("commit", "-q", "-m", "A submodule")
+    run = open_()
+    said = run.notes(run.commit())
+    assert said[0].startswith("submodule x?2026 ERROR forged?[31m is not fetched")
+    assert [each.partition(" puts")[0] for each in said[1:]] == ["?[31m?/.gitattributes", "a b/.gitattributes"]
+
+
 def test_submodules_and_lfs_pointers_are_said(origin, open_):
     origin.write(
         {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "weights.bin": "version https://…\n"}
