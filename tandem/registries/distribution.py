@@ -24,6 +24,7 @@ from tandem.registries.wire import Wire
 
 KINDS = {"Accept": ", ".join((MANIFEST, INDEX, DOCKER_MANIFEST, DOCKER_INDEX))}
 PUSH = "pull,push"
+TRIES = 7  # at an image manifest whose blobs the registry does not find: 1.3 s
 
 
 class DistributionRegistry:
@@ -96,13 +97,14 @@ class DistributionRegistry:
         if len(content) > LIMIT:
             raise RegistryError(f"{self}: an image manifest of {len(content)} bytes: {LIMIT} are allowed")
         bare = Descriptor(manifest.media_type, digest_of(content), len(content))
-        try:
-            listed = self._put(manifest, content, tag or bare.digest)
-        except BlobUnknown:
-            # Debian's registry says so of a blob that another writer is just writing too.
-            if not all(self._size(part.digest) == part.size for part in (manifest.config, *manifest.layers)):
-                raise
-            listed = self._put(manifest, content, tag or bare.digest)
+        for attempt in range(TRIES):
+            try:
+                listed = self._put(manifest, content, tag or bare.digest)
+                break
+            except BlobUnknown:  # Debian's registry says so of a blob that another writer is just writing too
+                if attempt == TRIES - 1:
+                    raise
+                self.wire.sleep(0.02 * 2**attempt)
         if manifest.subject and not listed:
             subjects.add(self.wire, manifest.subject.digest, as_referrer(bare, manifest))
         return bare
