@@ -23,5 +23,5 @@ def _written(place: str | None) -> int:
 
 
 @cache
-def _context(_places: tuple[str | None, ...], _written: tuple[int, ...]) -> ssl.SSLContext:
+def _context(_places: tuple[str | None, ...], _times: tuple[int, ...]) -> ssl.SSLContext:
     return httpx.create_ssl_context()

@@ -41,6 +41,12 @@ class Cluster:
         """A client of the caller's own; `with` closes it."""
         return new_client_from_config(str(self.kubeconfig), self.context)
 
+    def let_others(self) -> None:
+        """A moment for the tests that end a part of the cluster: they wait until nobody else uses it."""
+        fcntl.flock(self.in_use, fcntl.LOCK_UN)
+        time.sleep(1)
+        fcntl.flock(self.in_use, fcntl.LOCK_SH)
+
     @property
     def kubectl_argv(self) -> list[str]:
         """The program, and what leads it here."""

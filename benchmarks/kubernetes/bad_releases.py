@@ -153,7 +153,7 @@ def main() -> None:
                 break
             outcomes.append(outcome := trials.run(kind, guilty, number))
             print(json.dumps(outcome.__dict__), flush=True)
-            place.let_others()
+            place.cluster.let_others()
         nights = [place.tandem("release", APP, ENVIRONMENT).said for _ in range(10)]
         print(f"ten releases after that: {sum('nothing to release' in said for said in nights)} had nothing to release")
     print(table(outcomes))

@@ -178,7 +178,7 @@ def main() -> None:
             ship(place, loads[0], mine)
             place.commit(f"Theirs {number}", {"app/templates/try.html": f"{page.read_text()}<!-- theirs {number} -->"})
             by_hand(place, namespace, integrate(place, aside), loads[1], mine)
-            place.let_others()
+            place.cluster.let_others()
         failed = [f"{load.failed} of {load.sent}" for load in loads]
     print(table(clock.steps))
     print(f"\nfailed requests: Tandem {failed[0]}, kubectl {failed[1]}")

@@ -1,7 +1,6 @@
 """Where the benchmarks take place: a clone of this repository with a registry, an engine, a cluster and Prefect."""
 
 import contextlib
-import fcntl
 import os
 import re
 import subprocess
@@ -87,12 +86,6 @@ class Ground:
     def target(self) -> Target:
         """The environment."""
         return backends.target(self.settings, ENVIRONMENT)
-
-    def let_others(self) -> None:
-        """A moment in which tests that end a part of the cluster have their turn; they wait for everybody else's."""
-        fcntl.flock(self.cluster.in_use, fcntl.LOCK_UN)
-        time.sleep(0.5)
-        fcntl.flock(self.cluster.in_use, fcntl.LOCK_SH)
 
 
 @contextmanager

@@ -116,7 +116,7 @@ def main() -> None:
                 subprocess.run(words, cwd=place.root, env=place.env, capture_output=True, check=True)
                 beside[name].append(time.monotonic() - before[0])
                 beside[f"{name}: CPU seconds"].append(_cpu() - before[1])
-            place.let_others()
+            place.cluster.let_others()
     for way, steps in ways.items():
         own = [name for name in steps if not name.startswith("(")]
         steps["**Tandem's own**"] = [sum(steps[name][at] for name in own) for at in range(wish.rounds)]

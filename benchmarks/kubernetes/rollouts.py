@@ -87,7 +87,7 @@ def main() -> None:
                 rollouts.append(roll(place, load, first if number % 2 else second))
                 failed = sum((seen.failures for seen in load.seen.values()), Counter())
                 print(f"{number + 1}: {rollouts[-1].took:.1f} s, {load.sent} sent, failed: {dict(failed)}", flush=True)
-                place.let_others()
+                place.cluster.let_others()
     print("\n".join(["", f"{wish.rounds} rollouts, {load.failed} of {load.sent} requests failed", "", table(load), ""]))
     print("| seconds from a rollout's begin | min | median | max |\n|---|---|---|---|")
     print(row("its end", [each.took for each in rollouts]))

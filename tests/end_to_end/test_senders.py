@@ -2,7 +2,6 @@
 real cluster by themselves, while users ask.
 """
 
-import fcntl
 import json
 import re
 import subprocess
@@ -121,7 +120,7 @@ def up(
             given = ("get", "service", "tiny", "-o", "jsonpath={.status.loadBalancer.ingress[0].ip}")
             address = f"http://{cluster.kubectl('-n', namespace, *given)}"
             with Load(address, 10, asks=Question("/answer", b"", b"7")) as load:
-                let_others(cluster)
+                cluster.let_others()
                 yield Up(service, code, store, cluster, namespace, load)
 
 
@@ -129,14 +128,7 @@ def up(
 def turns(cluster: Cluster) -> Iterator[None]:
     """Between two of these tests the others have their turn."""
     yield
-    let_others(cluster)
-
-
-def let_others(cluster: Cluster) -> None:
-    """A moment for the tests that end a part of the cluster: they wait for everybody else's."""
-    fcntl.flock(cluster.in_use, fcntl.LOCK_UN)
-    time.sleep(1)
-    fcntl.flock(cluster.in_use, fcntl.LOCK_SH)
+    cluster.let_others()
 
 
 def told_by(code: tiny.Root, sender: str, repository: str, context: str) -> None:

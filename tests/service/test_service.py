@@ -120,7 +120,7 @@ def test_every_part_is_killed_in_the_middle_and_the_work_is_done_once(service: S
 def test_a_dump_brings_the_history_back_by_the_commands_of_the_page(service: Service, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "run-on-kubernetes.md").read_text()
     (block,) = re.findall(r"^```console\n(\$ kubectl -n tandem exec postgres-0.*?)^```", page, re.MULTILINE | re.DOTALL)
-    dump, stop, restore, start = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
+    dump, stop, wait, restore, start = re.findall(r"^\$ (.*)$", block, re.MULTILINE)
     psql = "PGPASSWORD=$PASSWORD psql -h 127.0.0.1 -U tandem -qc"
     lose = f"sh -c '{psql} \"DROP SCHEMA public CASCADE; CREATE SCHEMA public\"'"
     ran = [run["id"] for run in runs(service, "integrate") if run["state"]["type"] == "COMPLETED"]
@@ -135,7 +135,7 @@ def test_a_dump_brings_the_history_back_by_the_commands_of_the_page(service: Ser
         done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
 
-    for line in (dump, stop, f"kubectl -n tandem exec postgres-0 -- {lose}", restore, start):
+    for line in (dump, stop, wait, f"kubectl -n tandem exec postgres-0 -- {lose}", restore, start):
         given(line)
     until(lambda: lead(service.cluster, service.namespace), 400, lambda: states(service))
     assert set(ran) <= {run["id"] for run in runs(service, "integrate")}
