@@ -24,6 +24,10 @@ from pathlib import Path
 from typing import TextIO
 
 from tandem.triggers.forked import Asked, become, needs_its_own, read, run
+from tandem.triggers.ready import make_ready
+
+# what Prefect imports only once a run or a task begins
+ENGINE = ("prefect.engine", "prefect.flow_engine", "prefect.task_engine", "prefect._internal.metrics")
 
 
 @dataclass
@@ -159,8 +163,9 @@ def main(argv: list[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(json.dumps({"name": name, "pid": os.getpid(), "about": ""}))
         lock.flush()
-        for module in ("prefect.engine", "prefect.flow_engine", "prefect._internal.metrics", *modules):
+        for module in (*ENGINE, *modules):
             importlib.import_module(module)
+        make_ready()
         if len(threads := threading.enumerate()) > 1:
             raise SystemExit(f"template: an import started {threads[1:]}: a fork of this process would not be whole")
         address = Path(folder) / f"{os.getpid()}"

@@ -26,6 +26,10 @@ def test_a_run_is_a_child_of_the_template_in_a_session_and_folder_of_its_own(wor
     assert runs.read(run, work.api).state == "COMPLETED"
 
 
+def test_a_run_finds_prefects_records_built(work):
+    assert work.note(work.run())["ready"]
+
+
 def test_the_template_holds_no_thread_and_nothing_of_a_run_and_a_run_nothing_of_the_template(work):
     template = Path(f"/proc/{work.template()}")
     if not template.exists():

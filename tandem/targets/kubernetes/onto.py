@@ -4,10 +4,11 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tandem.errors import ReleaseFailed, StateChanged
 from tandem.targets.kubernetes import owners
-from tandem.targets.kubernetes.ask_first import explained
+from tandem.targets.kubernetes.ask_first import AT_ONCE, explained
 from tandem.targets.kubernetes.cluster import Cluster
 from tandem.targets.kubernetes.objects import Json, Ref, Wanted, ref_of
 from tandem.targets.kubernetes.owners import mark, release_of
@@ -48,8 +49,10 @@ def unchanged(ref: Ref, before: Json | None, now: Json | None) -> None:
 
 def still_ours(cluster: Cluster, applied: Sequence[Json]) -> None:
     """Whether each object still has what the release applied of it. Raises as `unchanged`."""
-    for body in applied:
-        ref, now = ref_of(body), cluster.get(ref_of(body))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = list(pool.map(lambda body: cluster.get(ref_of(body)), applied))
+    for body, now in zip(applied, found, strict=True):
+        ref = ref_of(body)
         if now is None:
             raise ReleaseFailed(f"{ref} was deleted by somebody else during the release", "environment")
         if release_of(now) != release_of(body):
