@@ -82,6 +82,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 PARTS = (  # the longest first, but flows not before what forks: their threads hold locks that a child would wait for
     "tests/contracts/kubernetes/",
     "tests/end_to_end/test_service.py",  # its own server: it shares nothing with the others there
+    "tests/end_to_end/test_systemd.py",  # nor does this
     "tests/end_to_end/",
     "tests/service/",
     "tests/contracts/docker/",

@@ -142,16 +142,21 @@ class Service:
 @contextmanager
 def service(root: Path) -> Iterator[Service]:
     """A root, brought up; afterwards brought down, and nothing of it is left."""
+    with brought_up(prepared(root)) as made:
+        yield made
+
+
+def prepared(root: Path, **more: str) -> Service:
+    """A root with the tiny app and a flow that sleeps, and nothing that runs. `more`: variables."""
     (root / "deployments" / "tiny").mkdir(parents=True)
     (root / "code").mkdir()
-    made = Service(root, free_port())
+    made = Service(root, free_port(), more)
     toml = APP_TOML.format(port=made.port, more="").replace("[source]", HOOKS + "[source]", 1)
     (root / "deployments" / "tiny" / "app.toml").write_text(toml)
     commit(made)
     yaml = deployments.document(deployments.wanted([Settings.load("tiny", root)]))
     (root / "prefect.yaml").write_text(yaml + SLEEPY)
-    with brought_up(made):
-        yield made
+    return made
 
 
 @contextmanager
