@@ -19,13 +19,14 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
-YOUNG, ALL = 1.0, 10  # seconds between collections of what is young; after so many of these, of everything
+START, ALL = 60, 30  # seconds: what is there for good comes; between two collections of everything, not just the young
 
 
 def main() -> None:
@@ -36,18 +37,22 @@ def main() -> None:
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
-def collect_aside() -> None:
-    """From now on garbage is collected in a thread of its own, as long as this process lives."""
+def collect_aside(start: int = START) -> None:
+    """From now on garbage is collected in a thread of its own, as long as this process lives.
+
+    What came in the first `start` seconds, above all what was imported, stays, and is not looked through again: that
+    would stop everything for a second.
+    """
     gc.disable()
-    threading.Thread(target=_collect, name="garbage", daemon=True).start()
+    threading.Thread(target=_collect, args=(start,), name="garbage", daemon=True).start()
 
 
-def _collect() -> None:
-    rounds = 0
-    while True:
-        time.sleep(YOUNG)
-        rounds += 1
-        gc.collect(1 if rounds % ALL else 2)
+def _collect(start: int) -> None:
+    for second in count(1):
+        time.sleep(1)
+        gc.collect(2 if second > start and second % ALL == 0 else 1)
+        if second <= start:
+            gc.freeze()
 
 
 def take_the_lock_first() -> None:
