@@ -26,7 +26,9 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Engine, Pool, event
 from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 
-START, ALL = 60, 30  # seconds: what is there for good comes; between two collections of everything, not just the young
+ROUND = 1.0  # seconds between two collections of what is young
+IMPORTED = 60  # rounds until a server has imported all it needs
+EVERYTHING = 30  # rounds between two collections of everything
 
 
 def main() -> None:
@@ -37,21 +39,21 @@ def main() -> None:
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 
-def collect_aside(start: int = START) -> None:
+def collect_aside(imported: int = IMPORTED, everything: int = EVERYTHING) -> None:
     """From now on garbage is collected in a thread of its own, as long as this process lives.
 
-    What came in the first `start` seconds, above all what was imported, stays, and is not looked through again: that
-    would stop everything for a second.
+    What there is after `imported` rounds, above all what was imported, stays, and is not looked through again: that
+    would stop everything for a second. After it, each round of `everything` looks through all there is.
     """
     gc.disable()
-    threading.Thread(target=_collect, args=(start,), name="garbage", daemon=True).start()
+    threading.Thread(target=_collect, args=(imported, everything), name="garbage", daemon=True).start()
 
 
-def _collect(start: int) -> None:
-    for second in count(1):
-        time.sleep(1)
-        gc.collect(2 if second > start and second % ALL == 0 else 1)
-        if second <= start:
+def _collect(imported: int, everything: int) -> None:
+    for number in count(1):
+        time.sleep(ROUND)
+        gc.collect(2 if number > imported and number % everything == 0 else 1)
+        if number == imported:  # once: what lives at this moment is never freed
             gc.freeze()
 
 

@@ -27,7 +27,9 @@ def test_a_run_is_a_child_of_the_template_in_a_session_and_folder_of_its_own(wor
 
 
 def test_a_run_finds_prefects_records_built(work):
-    assert work.note(work.run())["ready"]
+    run, note = work.forked()
+    assert note["ready"]
+    work.over(run)
 
 
 def test_the_template_holds_no_thread_and_nothing_of_a_run_and_a_run_nothing_of_the_template(work):

@@ -39,7 +39,8 @@ class Cluster:
         self.client, self.namespace, self.name, self.patience, self.remedy = client, namespace, name, patience, remedy
         self._away = -RETURN  # when it was last
         self.renews = client.configuration.refresh_api_key_hook is not None
-        client.rest_client.pool_manager.connection_pool_kw["retries"] = False  # its own come too soon, and log
+        # its own retries come too soon, and log; its 5 connections a processor are fewer than are used at once
+        client.rest_client.pool_manager.connection_pool_kw |= {"retries": False, "maxsize": 16}
 
     def __str__(self) -> str:
         return f"{self.name}/{self.namespace}"
