@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,13 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prefect server on SQLite, one a test process."""
-    home = tmp_path_factory.mktemp("prefect")
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as api:
+        yield api
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[str]:
+    """The address of the API of one that is new, and that this process' flow runs report to."""
     port = free_port()
     env = os.environ | {
         "PREFECT_HOME": str(home),

@@ -82,7 +82,7 @@ class Machine:
         return connect({"PREFECT_API_URL": url or self.url}, patience=240)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A server and a worker, started by `tandem up` while the usual port is taken; ended by `tandem down`."""
     root = tmp_path_factory.mktemp("machine")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import prefect_server
+
 collect_ignore = ["strangers"]
 CHECKOUT = Path(__file__).parents[2]
 Tandem = Callable[..., str]
@@ -35,7 +37,14 @@ def ask_for_less(toml: Path) -> None:
     toml.write_text(text.replace(' tests/app"', ' tests/app/test_score.py"'))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Prefect server for one file's tests: one that is idle takes a sixth of a processor."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory, tandem: Tandem) -> Iterator[Path]:
     """A clone of this repository with Tandem up, and a model published."""
     root = tmp_path_factory.mktemp("clone") / "tandem"

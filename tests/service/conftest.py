@@ -97,7 +97,7 @@ def undisturbed(cluster: Cluster) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """moto's S3 with a bucket: host:port, as pods reach it."""
     folder = tmp_path_factory.mktemp("s3")
@@ -119,7 +119,7 @@ def images(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Images]
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # what runs on takes a third of a processor: it ends with its tests
 def service(
     cluster: Cluster, images: Images, store: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
