@@ -229,8 +229,13 @@ def line(
     line.publish()
     yield line
     from tandem.flows.backends import target
+    from tandem.flows.zombies import BEGUN, FLOWS
     from tandem.settings import Settings
+    from tandem.triggers import runs
 
+    for run in [run for flow in FLOWS for run in runs.in_states(flow, BEGUN)]:
+        # killed before its first heartbeat it would pass for somebody's own process, and the next test wait for it
+        runs.crashed(run.id, "the test that killed it is over")
     settings = Settings.load("tiny")
     for environment in settings.toml.environments:
         target(settings, environment).stop()
